@@ -1,0 +1,83 @@
+// What a request, a body and a response are, with no server behind them.
+
+/** Header fields in the order received, names in lower case, duplicates kept. */
+export class RequestHeaders {
+  readonly #fields: readonly string[];
+
+  /** @param fields name, value, name, value, …; names already in lower case. */
+  constructor(fields: readonly string[]) {
+    this.#fields = fields;
+  }
+
+  /** The field's value; several fields of one name are joined with `, ` (RFC 9110, section 5.2). */
+  get(name: string): string | undefined {
+    const fields = this.#fields;
+    let value: string | undefined;
+    for (let i = 0; i < fields.length; i += 2) {
+      if (fields[i] === name) value = value === undefined ? fields[i + 1] : `${value}, ${fields[i + 1]}`;
+    }
+    return value;
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  *[Symbol.iterator](): IterableIterator<readonly [name: string, value: string]> {
+    for (let i = 0; i < this.#fields.length; i += 2) yield [this.#fields[i] as string, this.#fields[i + 1] as string];
+  }
+}
+
+/**
+ * Bytes of a body in memory lent from the process's budget. They stay valid until `release()`, which is
+ * called exactly once, by whoever holds the chunk last.
+ */
+export interface Chunk {
+  readonly bytes: Uint8Array;
+  release(): void;
+}
+
+/** A request's body, pulled: nothing more is taken from the client than is asked for, save a small window. */
+export interface RequestBody {
+  /** Bytes announced by Content-Length (0 when the request has no body); undefined for chunked transfer coding. */
+  readonly length: number | undefined;
+  /**
+   * The next bytes (never empty), or null after the last. One read at a time.
+   * @throws ClientGone when the connection closed first; S3Error RequestTimeout, IncompleteBody or EntityTooLarge.
+   */
+  read(): Promise<Chunk | null>;
+}
+
+export interface HttpRequest {
+  /** Unique for this request; sent as `x-amz-request-id`. */
+  readonly id: string;
+  /** In upper case, as received. */
+  readonly method: string;
+  /** The path exactly as received: not decoded, not normalised, without the query. */
+  readonly rawPath: string;
+  /** The query exactly as received, without `?`; empty when there is none. */
+  readonly rawQuery: string;
+  readonly headers: RequestHeaders;
+  /** Text form of the peer's address. */
+  readonly clientIp: string;
+  readonly body: RequestBody;
+  /** Aborted (with ClientGone, or the S3Error that ended it) when the client left or ran out of time. */
+  readonly signal: AbortSignal;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  /** Names as they shall be sent. Content-Length is the server's to add. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body?: string;
+}
+
+export type RequestHandler = (request: HttpRequest) => Promise<HttpResponse>;
+
+/** The client closed the connection before its request was whole or answered. Not an error: counted, never answered. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone';
+  constructor() {
+    super('client closed the connection');
+  }
+}
