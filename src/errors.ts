@@ -20,7 +20,10 @@ const table = {
   InvalidStorageClass: [400, 'The storage class that you specified is not valid.'],
   InvalidURI: [400, 'The specified URI could not be parsed.'],
   KeyTooLongError: [400, 'Your key is too long.'],
-  MalformedXML: [400, 'The XML that you provided was not well formed or did not validate against the published schema.'],
+  MalformedXML: [
+    400,
+    'The XML that you provided was not well formed or did not validate against the published schema.',
+  ],
   MetadataTooLarge: [400, 'Your metadata headers exceed the maximum allowed metadata size.'],
   MethodNotAllowed: [405, 'The specified method is not allowed against this resource.'],
   MissingContentLength: [411, 'You must provide the Content-Length HTTP header.'],
@@ -29,7 +32,10 @@ const table = {
   NoSuchUpload: [404, 'The specified multipart upload does not exist.'],
   NotImplemented: [501, 'A header or query that you provided implies functionality that is not implemented.'],
   PreconditionFailed: [412, 'At least one of the preconditions that you specified did not hold.'],
-  RequestTimeout: [400, 'Your socket connection to the server was not read from or written to within the timeout period.'],
+  RequestTimeout: [
+    400,
+    'Your socket connection to the server was not read from or written to within the timeout period.',
+  ],
   ServiceUnavailable: [503, 'The service is unavailable. Try again later.'],
   SlowDown: [503, 'Reduce your request rate.'],
   Unauthorized: [401, 'A valid bearer token is required.'],

@@ -1,0 +1,32 @@
+// Keys of the configuration's design that this version does not honour: refused by name, so that nobody takes an
+// unprotected bucket for a protected one.
+
+const laterKeys: Readonly<Record<string, readonly string[]>> = {
+  '': ['redis', 'ui', 'metrics', 'tracing'],
+  server: ['trusted_proxies'],
+  'buckets[]': ['authz', 'access', 'cors'],
+  'buckets[].auth': ['sigv4'],
+  'buckets[].auth.jwt': ['algorithms', 'public_key', 'jwks_url', 'cache_ttl_seconds', 'token_sources', 'claims'],
+  'buckets[].upload': [
+    'allowed_content_types',
+    'overwrite',
+    'key_prefix',
+    'min_object_size',
+    'required_metadata',
+    'forced_headers',
+    'key_pattern',
+    'key_template',
+    'bind_multipart_to_creator',
+  ],
+  logging: ['keys', 'subjects', 'audit'],
+};
+
+/** What to say of a key that the schema does not have, in the mapping at `steps`. */
+export function describeUnknownKey(steps: readonly PropertyKey[], key: string): string {
+  const place = steps
+    .map((step) => (typeof step === 'number' ? '[]' : `.${String(step)}`))
+    .join('')
+    .replace(/^\./, '');
+  const later = Object.hasOwn(laterKeys, place) && laterKeys[place]?.includes(key);
+  return later ? 'not supported by this version' : 'unknown key';
+}

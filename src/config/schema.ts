@@ -1,0 +1,215 @@
+// The configuration file's shape, its defaults, and what its values must hold between them. Every object is strict.
+import { z } from 'zod';
+import { findBucketNameFault, findBucketPatternFault } from '../bucket-name.ts';
+import { findSecretFault } from './find-secret-fault.ts';
+import { parseListenAddress } from './parse-listen-address.ts';
+import { flag, integer, seconds, size, text, textWithout } from './scalars.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
+const TiB = 1024 * GiB;
+
+// `when` lets a rule between values run whatever else is wrong, as long as its own values are right: all faults at once.
+const isMapping = ({ value }: { value: unknown }) => z.looseObject({}).safeParse(value).success;
+const holds = (shape: z.ZodType) => ({ when: ({ value }: { value: unknown }) => shape.safeParse(value).success });
+
+const limits = z.strictObject({
+  max_header_bytes: size(1 * KiB, 1 * MiB).prefault(16_384),
+  max_connections: integer(1, 1_000_000).prefault(10_000),
+  max_concurrent_uploads: integer(1, 1_000_000).prefault(1000),
+  memory_budget: size(16 * MiB, 1 * TiB).prefault('256MiB'),
+  idle_timeout_seconds: seconds(0.1).prefault(60),
+  upload_timeout_seconds: seconds(0).prefault(0),
+  queue_timeout_seconds: seconds(0).prefault(10),
+});
+
+const listenAddress = text().transform((value, context) => {
+  const address = parseListenAddress(value);
+  if (address !== undefined) return address;
+  context.addIssue({ code: 'custom', message: 'must be host:port, an IPv6 host in brackets' });
+  return z.NEVER;
+});
+
+const server = z.strictObject({
+  address: listenAddress.prefault('127.0.0.1:8080'),
+  workers: z
+    .union([integer(1, 1024), z.literal('auto')], { error: 'must be a whole number from 1 to 1024, or auto' })
+    .prefault(1),
+  tls: z.strictObject({ cert_file: text(), key_file: text() }).optional(),
+  limits: limits.prefault({}),
+  shutdown: z.strictObject({ drain_seconds: seconds(0).prefault(30) }).prefault({}),
+  state_dir: text().prefault('./.mizuchi'),
+  // Of Mizuchi Uploadr's older documentation: accepted, and said at start to do nothing.
+  zero_copy: z.looseObject({}).optional(),
+});
+
+function findEndpointFault(value: string): string | undefined {
+  const fault = 'must be http:// or https:// with a host, perhaps a port, and nothing else';
+  if (!/^https?:\/\/[^\s/?#@\\]+\/?$/i.test(value)) return fault;
+  return URL.canParse(value) && new URL(value).pathname === '/' ? undefined : fault;
+}
+
+const s3 = z
+  .strictObject({
+    bucket: textWithout(findBucketNameFault).optional(),
+    // Becomes part of AWS's host name and of every signature's scope.
+    region: textWithout((value) =>
+      /^[A-Za-z0-9][\w-]{0,63}$/.test(value) ? undefined : 'must be a region such as us-east-1',
+    ).prefault('us-east-1'),
+    endpoint: textWithout(findEndpointFault).optional(),
+    access_key: text().optional(),
+    secret_key: text().optional(),
+    session_token: text().optional(),
+    force_path_style: flag().optional(),
+    timeouts: z
+      .strictObject({
+        connect_seconds: seconds(0.1).prefault(5),
+        idle_seconds: seconds(0).prefault(30),
+        total_seconds: seconds(0).prefault(0),
+      })
+      .prefault({}),
+  })
+  .superRefine(
+    (value, context) => {
+      const { access_key: accessKey, secret_key: secretKey, session_token: sessionToken } = value;
+      const missing = accessKey === undefined ? 'access_key' : secretKey === undefined ? 'secret_key' : undefined;
+      if (missing === undefined || (accessKey ?? secretKey ?? sessionToken) === undefined) return;
+      const message = 'is required beside the other credentials; leave all out for the AWS default credential chain';
+      context.addIssue({ code: 'custom', path: [missing], message });
+    },
+    { when: isMapping },
+  );
+
+const jwt = z.strictObject({
+  algorithm: z
+    .literal('HS256', {
+      error: ({ input }) =>
+        /^(?:[HRP]S(?:256|384|512)|ES(?:256|384|512)|EdDSA)$/.test(String(input))
+          ? 'is not supported by this version: only HS256 is'
+          : 'must be HS256',
+    })
+    .prefault('HS256'),
+  secret: textWithout(findSecretFault),
+  issuer: text().optional(),
+  audience: z.union([text(), z.array(text()).min(1)], { error: 'must be text, or a list of texts' }).optional(),
+  clock_skew_seconds: seconds(0, 3600).prefault(30),
+});
+
+const auth = z.strictObject({ enabled: flag().prefault(true), jwt: jwt.optional() }).superRefine(
+  (value, context) => {
+    if (!value.enabled || value.jwt !== undefined) return;
+    context.addIssue({
+      code: 'custom',
+      message: 'has no jwt: without one nobody could upload (or set enabled: false)',
+    });
+  },
+  { when: isMapping },
+);
+
+const delayMs = () => integer(0, 300_000);
+
+const retry = z
+  .strictObject({
+    max_attempts: integer(1, 20).prefault(4),
+    base_delay_ms: delayMs().prefault(100),
+    max_delay_ms: delayMs().prefault(5000),
+  })
+  .superRefine(
+    (value, context) => {
+      if (value.base_delay_ms <= value.max_delay_ms) return;
+      context.addIssue({ code: 'custom', path: ['base_delay_ms'], message: 'must not be more than max_delay_ms' });
+    },
+    holds(z.looseObject({ base_delay_ms: delayMs(), max_delay_ms: delayMs() })),
+  );
+
+// Sizes and counts of S3's own: Amazon S3 User Guide, "Amazon S3 multipart upload limits"; one PUT holds up to 5 GiB.
+const upload = z.strictObject({
+  multipart_threshold: size(0, 5 * GiB).prefault(50 * MiB),
+  part_size: size(5 * MiB, 5 * GiB).prefault(16 * MiB),
+  concurrent_parts: integer(1, 64).prefault(4),
+  max_object_size: size(1, 5 * TiB).prefault('5TiB'),
+  retry: retry.prefault({}),
+});
+
+const bucketName = textWithout((name) => (name.includes('*') ? findBucketPatternFault : findBucketNameFault)(name));
+
+// Unreserved characters only (RFC 3986, section 2.3): whether a prefix is compared before or after decoding is then the same.
+const pathPrefix = textWithout((prefix) => {
+  if (!prefix.startsWith('/')) return 'must begin with /';
+  if (prefix.endsWith('/')) return 'must not end with /';
+  const segments = prefix.slice(1).split('/');
+  if (segments.includes('')) return 'must not hold //';
+  if (segments.includes('.') || segments.includes('..')) return 'must not hold . or .. as a segment';
+  return /^[\w/.~-]{1,512}$/.test(prefix) ? undefined : 'may hold letters, digits, and - . _ ~ between slashes only';
+});
+
+const bucket = z
+  .strictObject({
+    name: bucketName,
+    path_prefix: pathPrefix.optional(),
+    s3: s3.optional(),
+    filesystem: z.strictObject({ root: text() }).optional(),
+    auth: auth.prefault({}),
+    upload: upload.prefault({}),
+  })
+  .superRefine(
+    (value, context) => {
+      if ((value.s3 === undefined) === (value.filesystem === undefined)) {
+        context.addIssue({ code: 'custom', message: 'needs exactly one of s3 and filesystem' });
+      }
+      if (typeof value.name === 'string' && value.name.includes('*') && value.path_prefix !== undefined) {
+        const message = 'must be left out where name is a pattern: the first path segment is the bucket';
+        context.addIssue({ code: 'custom', path: ['path_prefix'], message });
+      }
+    },
+    { when: isMapping },
+  );
+
+const routedBucket = z.looseObject({ name: bucketName, path_prefix: pathPrefix.optional() });
+
+/** Where a bucket is served; undefined for a name pattern. */
+export function findEffectivePrefix(entry: { name: string; path_prefix?: string | undefined }): string | undefined {
+  return entry.path_prefix ?? (entry.name.includes('*') ? undefined : `/${entry.name}`);
+}
+
+const buckets = z
+  .array(bucket)
+  .min(1)
+  .superRefine(
+    (entries, context) => {
+      const seen = new Map<string, number>();
+      for (const [index, entry] of entries.entries()) {
+        const routed = routedBucket.safeParse(entry);
+        if (!routed.success) continue;
+        const route = findEffectivePrefix(routed.data) ?? routed.data.name;
+        const earlier = seen.get(route);
+        if (earlier === undefined) seen.set(route, index);
+        else {
+          const key = entry.path_prefix === undefined ? 'name' : 'path_prefix';
+          context.addIssue({
+            code: 'custom',
+            path: [index, key],
+            message: `buckets[${earlier}] is served there already`,
+          });
+        }
+      }
+    },
+    { when: ({ value }) => Array.isArray(value) },
+  );
+
+const logging = z.strictObject({
+  level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).prefault('info'),
+  format: z.enum(['json', 'pretty']).optional(),
+});
+
+export const configSchema = z.strictObject({
+  server: server.prefault({}),
+  buckets,
+  logging: logging.prefault({}),
+});
+
+/** What may stand in the file, after its variables are replaced. */
+export type ConfigInput = z.input<typeof configSchema>;
+/** The same, checked and with every default in place: sizes in bytes, times still as in the file. */
+export type ParsedConfig = z.output<typeof configSchema>;

@@ -1,0 +1,108 @@
+// One request from start to end: find the bucket and the operation, authenticate, wait for a slot, run, report the outcome.
+import type { Authenticator, Principal } from './auth/authenticate.ts';
+import { errorResponse } from './error-response.ts';
+import { S3Error } from './errors.ts';
+import { ClientGone, type HttpRequest, type HttpResponse } from './http.ts';
+import type { AddressParser } from './routing/parse-address.ts';
+import { parseOperation, type Operation } from './routing/parse-operation.ts';
+import type { Storage } from './storage/storage.ts';
+import type { ByteBudget } from './upload/body/byte-budget.ts';
+import type { OpenUploads } from './upload/open-uploads/open-uploads.ts';
+import type { UploadSettings } from './upload/operation-context.ts';
+import { runOperation, takesBody } from './upload/operations/operations.ts';
+import type { UploadSlots } from './upload/upload-slots.ts';
+
+/** A configured bucket with everything that serves it. */
+export interface Bucket {
+  readonly name: string;
+  readonly storage: Storage;
+  readonly authenticate: Authenticator;
+  readonly settings: UploadSettings;
+}
+
+/** How a request ended, for logs and metrics. */
+export interface Outcome {
+  readonly request: HttpRequest;
+  readonly bucket: string | undefined;
+  readonly operation: Operation['name'] | undefined;
+  readonly principal: Principal | undefined;
+  readonly status: number;
+  /** The S3 error code, `ClientGone`, or undefined for success. */
+  readonly code: string | undefined;
+  readonly error: unknown;
+  readonly durationMs: number;
+}
+
+export interface HandlerOptions {
+  readonly parseAddress: AddressParser<Bucket>;
+  readonly slots: UploadSlots;
+  readonly budget: ByteBudget;
+  readonly openUploads: OpenUploads;
+  /** Answers what is not S3: health and the like. */
+  readonly answerStatus: (request: HttpRequest) => Promise<HttpResponse> | undefined;
+  readonly onOutcome: (outcome: Outcome) => void;
+}
+
+interface Progress {
+  bucket?: Bucket;
+  operation?: Operation;
+  principal?: Principal;
+}
+
+export function createRequestHandler(options: HandlerOptions): (request: HttpRequest) => Promise<HttpResponse> {
+  return async (request) => {
+    const startedAt = performance.now();
+    const progress: Progress = {};
+    let error: unknown;
+    let response: HttpResponse;
+    try {
+      response = await (options.answerStatus(request) ?? serve(request, progress, options));
+    } catch (caught) {
+      error = caught;
+      response = errorResponse(caught, { requestId: request.id, resource: request.rawPath });
+    }
+    options.onOutcome({
+      request,
+      bucket: progress.bucket?.name,
+      operation: progress.operation?.name,
+      principal: progress.principal,
+      status: response.status,
+      code: error === undefined ? undefined : codeOf(error),
+      error,
+      durationMs: performance.now() - startedAt,
+    });
+    return { ...response, headers: [...response.headers, ['x-amz-request-id', request.id]] };
+  };
+}
+
+async function serve(request: HttpRequest, progress: Progress, options: HandlerOptions): Promise<HttpResponse> {
+  const address = options.parseAddress(request.rawPath);
+  const bucket = (progress.bucket = address.bucket);
+  const operation = (progress.operation = parseOperation(request, address.key));
+  progress.principal = await bucket.authenticate(request);
+  if (!takesBody(operation)) return run();
+  await options.slots.enter(() => request.signal);
+  try {
+    return await run();
+  } finally {
+    options.slots.leave();
+  }
+
+  function run(): Promise<HttpResponse> {
+    return runOperation(operation, {
+      request,
+      clientBucket: address.bucketName,
+      configuredBucket: bucket.name,
+      object: { bucket: address.backendBucket, key: address.key ?? '' },
+      storage: bucket.storage,
+      settings: bucket.settings,
+      budget: options.budget,
+      openUploads: options.openUploads,
+    });
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof S3Error) return error.code;
+  return error instanceof ClientGone ? 'ClientGone' : 'InternalError';
+}

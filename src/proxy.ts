@@ -1,0 +1,158 @@
+// Builds every part once and joins them; the only file that knows them all.
+import { createAuthenticator } from './auth/authenticate.ts';
+import type { BucketConfig, Config } from './config/config.ts';
+import { errorResponse } from './error-response.ts';
+import { S3Error } from './errors.ts';
+import { createRequestHandler, type Bucket, type Outcome } from './handle-request.ts';
+import type { Log } from './log.ts';
+import { createAddressParser } from './routing/parse-address.ts';
+import { listen } from './server/listen.ts';
+import { createStatusRoutes, type ReadinessCheck } from './status-routes.ts';
+import { createFilesystemStorage } from './storage/filesystem/filesystem-storage.ts';
+import { createS3Storage } from './storage/s3/s3-storage.ts';
+import type { Storage } from './storage/storage.ts';
+import { ByteBudget } from './upload/body/byte-budget.ts';
+import { createOpenUploads } from './upload/open-uploads/open-uploads.ts';
+import { UploadSlots } from './upload/upload-slots.ts';
+import { version } from './version.ts';
+
+export interface Proxy {
+  /** The port it listens on: the one that was free when the configuration says 0. */
+  readonly port: number;
+  /**
+   * Stops: accepts nothing more, lets what is under way end within `drainMs` of the configuration, aborts the rest and
+   * cleans up after it.
+   */
+  stop(): Promise<void>;
+}
+
+export interface ProxyOptions {
+  readonly log: Log;
+  /** True when other processes serve the same port. */
+  readonly sharePort?: boolean;
+}
+
+/** After an abort, what handlers may take to clean up before connections are closed. */
+const cleanUpMs = 10_000;
+
+/** @throws Error when the address is taken, or the state folder or a storage cannot be used. */
+export async function startProxy(config: Config, { log, sharePort = false }: ProxyOptions): Promise<Proxy> {
+  const { limits } = config.server;
+  const budget = new ByteBudget(limits.memoryBudgetBytes);
+  const slots = new UploadSlots({ ...limits, isTight: () => budget.isTight });
+  const buckets = config.buckets.map((bucket) => ({ config: bucket, served: createBucket(bucket, config) }));
+  const storages = new Map(buckets.map(({ served }) => [served.name, served.storage]));
+  const openUploads = await createOpenUploads({
+    stateDir: config.server.stateDir,
+    storageOf: (name) => storages.get(name),
+    events: logOpenUploads(log),
+  });
+  let isStopping = false;
+  const handle = createRequestHandler({
+    parseAddress: createAddressParser(buckets.map(({ config: bucket, served }) => toRoute(bucket, served))),
+    slots,
+    budget,
+    openUploads,
+    answerStatus: createStatusRoutes({
+      version,
+      checks: buckets.flatMap(({ config: bucket, served }) => readinessOf(bucket, served.storage)),
+      isStopping: () => isStopping,
+      figures: () => ({ lentBytes: budget.lentBytes, uploads: slots.inUse, abortsPending: openUploads.abortsPending }),
+      onCheckFailed: (name, error) => log.warn({ bucket: name, err: error }, 'backend is not ready'),
+    }),
+    onOutcome: (outcome) => logOutcome(log, outcome),
+  });
+  const listener = await listen({
+    ...config.server.address,
+    ...limits,
+    tls: config.server.tls,
+    sharePort,
+    idleTimeoutSeconds: limits.idleTimeoutMs / 1000,
+    uploadTimeoutSeconds: limits.uploadTimeoutMs / 1000,
+    memory: budget,
+    handle,
+    refuse: (error, { id, rawPath }) => {
+      const answer = errorResponse(error, { requestId: id, resource: rawPath });
+      return { ...answer, headers: [...answer.headers, ['x-amz-request-id', id]] };
+    },
+  });
+  void openUploads.sweep();
+
+  return {
+    port: listener.port,
+    async stop() {
+      isStopping = true;
+      const drained = listener.drain();
+      if (!(await endsWithin(drained, config.server.drainMs))) {
+        listener.abort(new S3Error('ServiceUnavailable', { detail: 'The server is shutting down. Try again.' }));
+        await endsWithin(drained, cleanUpMs);
+      }
+      listener.close();
+      await openUploads.close();
+      await Promise.all([...storages.values()].map((storage) => storage.close()));
+    },
+  };
+}
+
+function createBucket(bucket: BucketConfig, config: Config): Bucket {
+  return {
+    name: bucket.name,
+    storage: createStorage(bucket),
+    authenticate: createAuthenticator(bucket.auth),
+    settings: { ...bucket.upload, queueTimeoutMs: config.server.limits.queueTimeoutMs },
+  };
+}
+
+function createStorage({ storage }: BucketConfig): Storage {
+  if (storage.kind === 'filesystem') return createFilesystemStorage({ root: storage.root });
+  const { region, endpoint, forcePathStyle, credentials, timeouts } = storage;
+  return createS3Storage({ region, endpoint, forcePathStyle, credentials, timeouts });
+}
+
+function backendBucketOf({ storage, isPattern, name }: BucketConfig): string | undefined {
+  if (storage.kind === 's3') return storage.bucket;
+  return isPattern ? undefined : name;
+}
+
+function toRoute(bucket: BucketConfig, target: Bucket) {
+  return { name: bucket.name, pathPrefix: bucket.pathPrefix, backendBucket: backendBucketOf(bucket), target };
+}
+
+/** A pattern stands for buckets that nobody has named yet: there is nothing to ask for. */
+function readinessOf(bucket: BucketConfig, storage: Storage): ReadinessCheck[] {
+  const backendBucket = backendBucketOf(bucket);
+  if (backendBucket === undefined) return [];
+  return [{ name: bucket.name, check: (signal) => storage.checkReady(backendBucket, signal) }];
+}
+
+/** @returns whether the promise settled in time. */
+async function endsWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  const inTime = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return inTime;
+}
+
+function logOpenUploads(log: Log): Parameters<typeof createOpenUploads>[0]['events'] {
+  return {
+    aborted: ({ bucketName }) => log.debug({ bucket: bucketName }, 'multipart upload aborted'),
+    abortFailed: ({ bucketName }, error) =>
+      log.warn({ bucket: bucketName, err: error }, 'abort of a multipart upload failed; it will be tried again'),
+    swept: ({ bucketName }) => log.info({ bucket: bucketName }, 'multipart upload of an earlier process aborted'),
+    journalFailed: (error) => log.error({ err: error }, 'the journal of open uploads could not be written or read'),
+  };
+}
+
+/** Failures of ours or of the backend with their cause; a client's own errors only when somebody looks closely. */
+function logOutcome(log: Log, { request, bucket, operation, status, code, error, durationMs }: Outcome): void {
+  const level = status >= 500 && code !== 'ClientGone' ? 'error' : 'debug';
+  if (!log.isLevelEnabled(level)) return;
+  const err = level === 'error' ? (error instanceof S3Error ? (error.cause ?? error) : error) : undefined;
+  log[level](
+    { requestId: request.id, bucket, operation, status, code, durationMs: Math.round(durationMs), err },
+    'request',
+  );
+}

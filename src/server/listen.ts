@@ -1,0 +1,139 @@
+// The server edge: accepts connections, turns each request into an Exchange, and stops gracefully.
+import { randomBytes } from 'node:crypto';
+import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
+import type { HttpResponse, RequestHandler } from '../http.ts';
+import { S3Error } from '../errors.ts';
+import { Exchange } from './exchange.ts';
+import { ReadingRoom, type BodyMemory } from './read-body.ts';
+import { snapshotRequest } from './snapshot-request.ts';
+
+declare module 'uWebSockets.js' {
+  interface TemplatedApp {
+    /** The addon takes these four; the build's types know only three at a time. */
+    listen(
+      host: string,
+      port: number,
+      options: number,
+      callback: (socket: us_listen_socket | false) => void,
+    ): TemplatedApp;
+  }
+}
+
+export interface EdgeOptions {
+  readonly host: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  /** True when other processes listen on the same port beside this one. */
+  readonly sharePort: boolean;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly maxHeaderBytes: number;
+  readonly maxConnections: number;
+  readonly idleTimeoutSeconds: number;
+  /** 0 = none. */
+  readonly uploadTimeoutSeconds: number;
+  readonly memory: BodyMemory;
+  readonly handle: RequestHandler;
+  /** Turns what the edge itself refuses into an answer. */
+  readonly refuse: (error: unknown, request: { id: string; rawPath: string }) => HttpResponse;
+}
+
+export interface Listener {
+  readonly port: number;
+  readonly connections: number;
+  /** Accepts nothing more; resolves when the last request has been answered. */
+  drain(): Promise<void>;
+  /** Aborts every request with the reason; their handlers still clean up and answer. */
+  abort(reason: unknown): void;
+  /** Closes every connection. */
+  close(): void;
+}
+
+/** @throws Error when the address cannot be listened on. */
+export async function listen(options: EdgeOptions): Promise<Listener> {
+  // Read by the addon once, when it is loaded: a head above its default of 4 KiB would be refused.
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(options.maxHeaderBytes);
+  const uws = await import('uWebSockets.js');
+  const app: TemplatedApp =
+    options.tls === undefined
+      ? uws.App()
+      : uws.SSLApp({ cert_file_name: options.tls.certFile, key_file_name: options.tls.keyFile });
+  const room = new ReadingRoom(options.memory, options);
+  const exchanges = new Set<Exchange>();
+  const idPrefix = randomBytes(5).toString('hex').toUpperCase();
+  let requestCount = 0;
+  let connections = 0;
+  let drained: (() => void) | undefined;
+
+  app.filter((socket, change) => {
+    connections += change;
+    if (change > 0 && connections > options.maxConnections) socket.close();
+  });
+
+  app.any('/*', (response, uwsRequest) => {
+    const head = snapshotRequest(uwsRequest);
+    const id = `${idPrefix}${(requestCount++).toString(16).toUpperCase().padStart(6, '0')}`;
+    const exchange = new Exchange(response, head, room, id);
+    exchanges.add(exchange);
+    room.enter(exchange.body);
+    exchange.onDone = () => {
+      exchanges.delete(exchange);
+      if (exchanges.size === 0) drained?.();
+    };
+    const fault = head.fault ?? overload(options.memory, head.bodyLength, drained !== undefined);
+    if (fault !== undefined) {
+      exchange.respond(options.refuse(fault, exchange), { close: true });
+      return;
+    }
+    void answer(exchange, options, () => drained !== undefined);
+  });
+
+  const socket = await new Promise<us_listen_socket>((resolve, reject) => {
+    const exclusive = options.sharePort
+      ? uws.ListenOptions.LIBUS_LISTEN_DEFAULT
+      : uws.ListenOptions.LIBUS_LISTEN_EXCLUSIVE_PORT;
+    const listening = (token: us_listen_socket | false) => {
+      if (token === false)
+        reject(new Error(`cannot listen on ${options.host}:${options.port}: the address is in use or not ours`));
+      else resolve(token);
+    };
+    app.listen(options.host, options.port, exclusive, listening);
+  });
+
+  return {
+    port: uws.us_socket_local_port(socket),
+    get connections() {
+      return connections;
+    },
+    drain: () =>
+      new Promise((resolve) => {
+        drained = resolve;
+        uws.us_listen_socket_close(socket);
+        if (exchanges.size === 0) resolve();
+      }),
+    abort: (reason) => {
+      for (const exchange of exchanges) exchange.abort(reason);
+    },
+    close: () => {
+      room.close();
+      app.close();
+    },
+  };
+}
+
+/** Bodies are refused unread while nothing is left to hold them, and new ones while the process stops. */
+function overload(memory: BodyMemory, bodyLength: number | undefined, stopping: boolean): S3Error | undefined {
+  if (bodyLength === 0) return undefined;
+  if (stopping)
+    return new S3Error('ServiceUnavailable', { detail: 'The server is shutting down. Try again.', retryAfterMs: 1000 });
+  return memory.isExhausted ? new S3Error('SlowDown', { retryAfterMs: 1000 }) : undefined;
+}
+
+async function answer(exchange: Exchange, options: EdgeOptions, isStopping: () => boolean): Promise<void> {
+  let response: HttpResponse;
+  try {
+    response = await options.handle(exchange);
+  } catch (error) {
+    response = options.refuse(error, exchange);
+  }
+  exchange.respond(response, { close: isStopping() });
+}

@@ -1,0 +1,284 @@
+// The one place where push becomes pull: what uWebSockets.js hands over is copied once, into lent memory, and waits
+// there until it is asked for.
+import { ClientGone, type Chunk, type RequestBody } from '../http.ts';
+import { S3Error } from '../errors.ts';
+
+/** A piece of lent memory; see ByteBudget. */
+export interface LentSlab {
+  readonly bytes: Uint8Array;
+  /** Counts how often this slab was lent: tells a holder whether it is still the same loan. */
+  readonly loan: number;
+  readonly isLent: boolean;
+  retain(): void;
+  release(): void;
+}
+
+/** What the readers ask of memory. */
+export interface BodyMemory {
+  readonly isTight: boolean;
+  readonly isExhausted: boolean;
+  readonly freeBytes: number;
+  lend(): LentSlab;
+  setReader(reader: { onExhausted: () => void; onRelief: () => void }): void;
+}
+
+/** What a reader may do to its connection. */
+export interface Throttle {
+  pause(): void;
+  resume(): void;
+}
+
+/** Unread bytes at which a connection is paused: one read of the server (512 KiB), or half a slab while memory is tight. */
+const pauseAtBytes = 512 * 1024;
+const pauseAtTightBytes = 128 * 1024;
+/** A read that is under way when a connection is paused may still bring this much. */
+const overshootBytes = 1024 * 1024;
+/** uWebSockets.js closes a body that is silent for 10 s or slower than 16 KB/s; pausing and resuming re-arms its timer. */
+const rearmSeconds = 4;
+
+class LentChunk implements Chunk {
+  readonly bytes: Uint8Array;
+  readonly #slab: LentSlab;
+
+  constructor(slab: LentSlab, start: number, end: number) {
+    this.#slab = slab;
+    this.bytes = slab.bytes.subarray(start, end);
+  }
+
+  release(): void {
+    this.#slab.release();
+  }
+}
+
+interface Unread {
+  readonly slab: LentSlab;
+  readonly start: number;
+  end: number;
+}
+
+/**
+ * One body. States: receiving → ended | failed. While receiving, the connection is paused when too much lies unread or
+ * when memory is exhausted, and resumed when both have passed.
+ */
+export class BodyReader implements RequestBody {
+  readonly length: number | undefined;
+  readonly #room: ReadingRoom;
+  readonly #throttle: Throttle;
+  readonly #startedAt: number;
+  #unread: Unread[] = [];
+  #unreadBytes = 0;
+  #tail: LentSlab | undefined;
+  #tailLoan = 0;
+  #fill = 0;
+  #ended = false;
+  #failure: unknown;
+  #paused = false;
+  #lastByteAt: number;
+  #armedAt: number;
+  #waiting: { resolve: (chunk: Chunk | null) => void; reject: (reason: unknown) => void } | undefined;
+  /** Told of a fault that the reader itself found: the client was silent for too long, or too slow altogether. */
+  onTimeout: (error: S3Error) => void = () => {};
+
+  constructor(room: ReadingRoom, throttle: Throttle, length: number | undefined) {
+    this.#room = room;
+    this.#throttle = throttle;
+    this.length = length;
+    this.#startedAt = this.#lastByteAt = this.#armedAt = room.nowSeconds;
+  }
+
+  /** True once the last byte has arrived, read or not. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** Takes what has arrived. The buffer is the server's: it is gone after this call. */
+  push(arrived: ArrayBuffer, isLast: boolean): void {
+    this.#lastByteAt = this.#room.nowSeconds;
+    if (this.#failure === undefined && arrived.byteLength > 0) this.#copy(arrived);
+    if (isLast) {
+      this.#ended = true;
+      this.#room.leave(this);
+    } else if (!this.#paused && (this.#unreadBytes >= this.#pauseAt || this.#room.memory.isExhausted)) {
+      this.pause();
+    }
+    this.#deliver();
+  }
+
+  read(): Promise<Chunk | null> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const chunk = this.#take();
+    if (chunk !== undefined) return Promise.resolve(chunk);
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  cancel(reason: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = reason;
+    for (const { slab } of this.#unread) slab.release();
+    this.#unread = [];
+    this.#unreadBytes = 0;
+    this.#waiting?.reject(reason);
+    this.#waiting = undefined;
+  }
+
+  /** The connection is gone: nothing may be done to it any more. */
+  detach(): void {
+    this.#room.leave(this);
+    if (!this.#ended || this.#unreadBytes > 0) this.cancel(new ClientGone());
+    this.#ended = true;
+  }
+
+  pause(): void {
+    if (this.#paused || this.#ended) return;
+    this.#paused = true;
+    this.#throttle.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#ended) return;
+    this.#paused = false;
+    this.#lastByteAt = this.#armedAt = this.#room.nowSeconds;
+    this.#throttle.resume();
+  }
+
+  /** Called once a second: keeps the server's own timer from firing and applies ours. */
+  tick(nowSeconds: number, limits: ReadLimits): void {
+    if (limits.uploadTimeoutSeconds > 0 && nowSeconds - this.#startedAt > limits.uploadTimeoutSeconds) {
+      this.onTimeout(new S3Error('RequestTimeout', { detail: 'The upload took longer than is allowed.' }));
+    } else if (!this.#paused && nowSeconds - this.#lastByteAt > limits.idleTimeoutSeconds) {
+      this.onTimeout(new S3Error('RequestTimeout'));
+    } else if (!this.#paused && nowSeconds - this.#armedAt >= rearmSeconds) {
+      this.#armedAt = nowSeconds;
+      this.#throttle.pause();
+      this.#throttle.resume();
+    }
+  }
+
+  /** Whether the connection should be read, as far as this body is concerned. */
+  get wantsMore(): boolean {
+    return !this.#ended && (this.#failure !== undefined || this.#unreadBytes < this.#pauseAt);
+  }
+
+  get #pauseAt(): number {
+    return this.#room.memory.isTight ? pauseAtTightBytes : pauseAtBytes;
+  }
+
+  #copy(arrived: ArrayBuffer): void {
+    let taken = 0;
+    while (taken < arrived.byteLength) {
+      let slab = this.#tail;
+      if (slab === undefined || !slab.isLent || slab.loan !== this.#tailLoan || this.#fill === slab.bytes.byteLength) {
+        slab = this.#room.memory.lend();
+        this.#tail = slab;
+        this.#tailLoan = slab.loan;
+        this.#fill = 0;
+        this.#unread.push({ slab, start: 0, end: 0 });
+      } else if (this.#unread.at(-1)?.slab !== slab) {
+        slab.retain();
+        this.#unread.push({ slab, start: this.#fill, end: this.#fill });
+      }
+      const count = Math.min(arrived.byteLength - taken, slab.bytes.byteLength - this.#fill);
+      slab.bytes.set(new Uint8Array(arrived, taken, count), this.#fill);
+      this.#fill += count;
+      taken += count;
+      (this.#unread.at(-1) as Unread).end = this.#fill;
+    }
+    this.#unreadBytes += taken;
+  }
+
+  #deliver(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    const chunk = this.#take();
+    if (chunk === undefined) return;
+    this.#waiting = undefined;
+    waiting.resolve(chunk);
+  }
+
+  #take(): Chunk | null | undefined {
+    const next = this.#unread.shift();
+    if (next === undefined) return this.#ended ? null : undefined;
+    this.#unreadBytes -= next.end - next.start;
+    if (this.#paused && this.#unreadBytes < this.#pauseAt / 2) this.#room.resumeSoon(this);
+    return new LentChunk(next.slab, next.start, next.end);
+  }
+}
+
+export interface ReadLimits {
+  readonly idleTimeoutSeconds: number;
+  /** 0 = none. */
+  readonly uploadTimeoutSeconds: number;
+}
+
+/** All bodies that are being received: pauses every one when memory is exhausted, and wakes them in turn. */
+export class ReadingRoom {
+  readonly memory: BodyMemory;
+  readonly #limits: ReadLimits;
+  readonly #readers = new Set<BodyReader>();
+  /** Paused readers that may go on as soon as memory allows, in the order in which they asked. */
+  readonly #waiting = new Set<BodyReader>();
+  readonly #timer: NodeJS.Timeout;
+  /** Seconds of a monotonic clock, advanced once a second: good enough for timeouts, and free to read. */
+  nowSeconds = 0;
+
+  constructor(memory: BodyMemory, limits: ReadLimits) {
+    this.memory = memory;
+    this.#limits = limits;
+    memory.setReader({
+      onExhausted: () => this.#pauseAll(),
+      onRelief: () => this.#wake(),
+    });
+    this.#timer = setInterval(() => this.#tick(), 1000).unref();
+  }
+
+  enter(reader: BodyReader): void {
+    this.#readers.add(reader);
+  }
+
+  leave(reader: BodyReader): void {
+    this.#readers.delete(reader);
+    this.#waiting.delete(reader);
+  }
+
+  resumeSoon(reader: BodyReader): void {
+    if (this.#waiting.size === 0 && this.memory.freeBytes >= overshootBytes) {
+      reader.resume();
+    } else if (this.#readers.has(reader)) {
+      this.#waiting.add(reader);
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #pauseAll(): void {
+    for (const reader of this.#readers) {
+      reader.pause();
+      if (reader.wantsMore) this.#waiting.add(reader);
+    }
+  }
+
+  /** Resumes as many as the free memory can take if each brings all it may. */
+  #wake(): void {
+    let freeBytes = this.memory.freeBytes;
+    for (const reader of this.#waiting) {
+      if (freeBytes < overshootBytes) return;
+      freeBytes -= overshootBytes;
+      this.#waiting.delete(reader);
+      if (reader.wantsMore) reader.resume();
+    }
+  }
+
+  #tick(): void {
+    this.nowSeconds++;
+    for (const reader of this.#readers) reader.tick(this.nowSeconds, this.#limits);
+    this.#wake();
+  }
+}

@@ -1,0 +1,76 @@
+// Copies the head of a request out of uWebSockets.js, whose request object lives only during the handler, and refuses
+// heads that two servers could read in two ways (RFC 9112, sections 6.3 and 3.2).
+import type { HttpRequest as UwsRequest } from 'uWebSockets.js';
+import { RequestHeaders } from '../http.ts';
+import { S3Error } from '../errors.ts';
+
+export interface RequestHead {
+  readonly method: string;
+  readonly rawPath: string;
+  readonly rawQuery: string;
+  readonly headers: RequestHeaders;
+  /** Bytes by Content-Length (0 when there is no body); undefined for chunked transfer coding. */
+  readonly bodyLength: number | undefined;
+  /** Set when the head must be refused and the connection closed. */
+  readonly fault: S3Error | undefined;
+}
+
+export function snapshotRequest(request: UwsRequest): RequestHead {
+  const fields: string[] = [];
+  const framing: Framing = { hosts: 0, contentLength: undefined, transferEncoding: undefined, isAmbiguous: false };
+  request.forEach((name, value) => {
+    fields.push(name, value);
+    noteFraming(framing, name, value);
+  });
+  return {
+    method: request.getCaseSensitiveMethod(),
+    rawPath: request.getUrl(),
+    rawQuery: rawQueryOf(request),
+    headers: new RequestHeaders(fields),
+    bodyLength: framing.transferEncoding === undefined ? Number(framing.contentLength ?? 0) : undefined,
+    fault: framingFault(framing),
+  };
+}
+
+/** The build's types promise a string, but it is undefined when the target has no `?`. */
+function rawQueryOf(request: { getQuery(): string | undefined }): string {
+  return request.getQuery() ?? '';
+}
+
+interface Framing {
+  hosts: number;
+  contentLength: string | undefined;
+  transferEncoding: string | undefined;
+  isAmbiguous: boolean;
+}
+
+function noteFraming(framing: Framing, name: string, value: string): void {
+  switch (name) {
+    case 'host':
+      framing.hosts++;
+      break;
+    case 'content-length':
+      if (framing.contentLength !== undefined) framing.isAmbiguous = true;
+      framing.contentLength = value;
+      break;
+    case 'transfer-encoding':
+      if (framing.transferEncoding !== undefined) framing.isAmbiguous = true;
+      framing.transferEncoding = value;
+      break;
+    default:
+  }
+}
+
+function framingFault(framing: Framing): S3Error | undefined {
+  if (framing.hosts !== 1) return new S3Error('InvalidRequest', { detail: 'A request has exactly one Host header.' });
+  if (framing.isAmbiguous || (framing.contentLength !== undefined && framing.transferEncoding !== undefined)) {
+    return new S3Error('InvalidRequest', { detail: 'The length of the body is stated in more than one way.' });
+  }
+  if (framing.transferEncoding !== undefined && framing.transferEncoding.toLowerCase() !== 'chunked') {
+    return new S3Error('NotImplemented', { detail: 'The only transfer coding supported is chunked.' });
+  }
+  if (framing.contentLength !== undefined && !/^\d{1,15}$/.test(framing.contentLength)) {
+    return new S3Error('InvalidRequest', { detail: 'Content-Length is not a number of bytes.' });
+  }
+  return undefined;
+}

@@ -1,0 +1,246 @@
+// Keep-alive connections to one host: the most recently used first, a cap with a fair queue, idle ones closed in time.
+import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectTls, createSecureContext, type ConnectionOptions, type SecureContext } from 'node:tls';
+
+const receiveBytes = 4096;
+const scratchBytes = 16 * 1024;
+
+export interface ConnectionPoolOptions {
+  readonly hostname: string;
+  readonly port: number;
+  readonly isTls: boolean;
+  readonly connectMs: number;
+  /** Silence in both directions after which a connection's user is told; 0 = never. */
+  readonly idleMs: number;
+  /** How long an unused connection is kept. */
+  readonly keepAliveMs: number;
+  readonly maxConnections: number;
+}
+
+/** Whoever has a connection for a request. The calls end with `onClose`, or when the connection is released. */
+export interface ConnectionUser {
+  /** The bytes are valid during the call only. */
+  onBytes(bytes: Uint8Array): void;
+  /** The server will send nothing more. */
+  onEnd(): void;
+  /** No byte was taken or came for idleMs. */
+  onSilence(): void;
+  /** The socket is gone, and no memory given to it is in use any more. */
+  onClose(error: Error | undefined): void;
+}
+
+/** The connection could not be made, or it was closed before the answer. */
+export class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost';
+}
+
+export class Connection {
+  readonly socket: Socket;
+  user: ConnectionUser | undefined;
+  error: Error | undefined;
+  /** False once either side has ended it. */
+  isOpen = false;
+  idleSinceMs = 0;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+  }
+
+  destroy(): void {
+    this.isOpen = false;
+    this.socket.destroy();
+  }
+}
+
+/** A place in the queue for a connection. */
+export interface Waiter {
+  readonly connection: Promise<Connection>;
+  cancel(): void;
+}
+
+interface Waiting {
+  resolve(connection: Connection): void;
+  reject(error: Error): void;
+}
+
+export class ConnectionPool {
+  #scratch = Buffer.allocUnsafeSlow(scratchBytes);
+  readonly #options: ConnectionPoolOptions;
+  readonly #all = new Set<Connection>();
+  /** Open and unused; the last is the most recently used. */
+  readonly #idle: Connection[] = [];
+  readonly #waiting = new Set<Waiting>();
+  #connecting = 0;
+  #sweep: NodeJS.Timeout | undefined;
+  #secureContext: SecureContext | undefined;
+  #session: Buffer | undefined;
+  #isClosed = false;
+
+  constructor(options: ConnectionPoolOptions) {
+    this.#options = options;
+  }
+
+  get isUnused(): boolean {
+    return this.#all.size === 0 && this.#waiting.size === 0;
+  }
+
+  /** An idle connection, if there is one. */
+  take(): Connection | undefined {
+    return this.#idle.pop();
+  }
+
+  /** The next connection that becomes free, or a new one. Rejects with ConnectionLost. */
+  wait(): Waiter {
+    const { promise, resolve, reject } = Promise.withResolvers<Connection>();
+    const waiting: Waiting = { resolve, reject };
+    if (this.#isClosed) reject(new ConnectionLost('the storage is closed'));
+    else this.#waiting.add(waiting);
+    this.#connectForWaiting();
+    return { connection: promise, cancel: () => this.#waiting.delete(waiting) };
+  }
+
+  /** Gives back a connection that may carry another request. */
+  release(connection: Connection): void {
+    connection.user = undefined;
+    if (!connection.isOpen || this.#isClosed) {
+      connection.destroy();
+      return;
+    }
+    const next = this.#nextWaiting();
+    if (next !== undefined) {
+      next.resolve(connection);
+      return;
+    }
+    connection.idleSinceMs = performance.now();
+    this.#idle.push(connection);
+    // The timer neither keeps the process alive nor runs when nothing is idle.
+    this.#sweep ??= setTimeout(() => this.#closeIdle(), this.#options.keepAliveMs / 2).unref();
+  }
+
+  /** Memory for a head and a small body, shared by all writes that the kernel takes at once: see `leaveScratch`. */
+  get scratch(): Buffer {
+    return this.#scratch;
+  }
+
+  /** The kernel has not taken what was written from the scratch memory: leave it to the socket, nobody may write it again. */
+  leaveScratch(): void {
+    this.#scratch = Buffer.allocUnsafeSlow(scratchBytes);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#sweep);
+    for (const waiting of this.#waiting) waiting.reject(new ConnectionLost('the storage is closed'));
+    this.#waiting.clear();
+    for (const connection of this.#all) connection.destroy();
+  }
+
+  #nextWaiting(): Waiting | undefined {
+    for (const waiting of this.#waiting) {
+      this.#waiting.delete(waiting);
+      return waiting;
+    }
+    return undefined;
+  }
+
+  #connectForWaiting(): void {
+    while (this.#connecting < this.#waiting.size && this.#all.size < this.#options.maxConnections) this.#connect();
+  }
+
+  #connect(): void {
+    const { isTls, connectMs, idleMs } = this.#options;
+    const connection = new Connection(this.#openSocket((bytes) => this.#onBytes(connection, bytes)));
+    const { socket } = connection;
+    this.#connecting++;
+    this.#all.add(connection);
+    let isConnecting = true;
+    const timer = setTimeout(() => socket.destroy(new ConnectionLost('connecting took too long')), connectMs);
+    socket.setNoDelay(true);
+    socket.once(isTls ? 'secureConnect' : 'connect', () => {
+      isConnecting = false;
+      this.#connecting--;
+      clearTimeout(timer);
+      socket.setTimeout(idleMs);
+      connection.isOpen = true;
+      this.release(connection);
+    });
+    socket.on('session', (session: Buffer) => {
+      this.#session = session;
+    });
+    socket.on('timeout', () => connection.user?.onSilence());
+    socket.on('error', (error) => {
+      connection.error = error;
+    });
+    socket.on('end', () => {
+      connection.isOpen = false;
+      if (connection.user === undefined) this.#drop(connection);
+      else connection.user.onEnd();
+    });
+    socket.on('close', () => {
+      clearTimeout(timer);
+      if (isConnecting) this.#connecting--;
+      this.#all.delete(connection);
+      this.#onClose(connection, isConnecting);
+    });
+  }
+
+  #onClose(connection: Connection, wasConnecting: boolean): void {
+    connection.isOpen = false;
+    const user = connection.user;
+    connection.user = undefined;
+    if (wasConnecting) {
+      const cause = connection.error;
+      // A connection could not be made for anybody; the one who waited longest hears of it.
+      this.#nextWaiting()?.reject(new ConnectionLost('the backend could not be reached', { cause }));
+    } else if (user === undefined) {
+      this.#drop(connection);
+    } else {
+      user.onClose(connection.error);
+    }
+    this.#connectForWaiting();
+  }
+
+  #openSocket(onBytes: (bytes: Uint8Array) => void): Socket {
+    const { hostname, port, isTls } = this.#options;
+    // Answers are short and parsed at once, so one small buffer serves a connection for its life.
+    const onread = {
+      buffer: Buffer.allocUnsafeSlow(receiveBytes),
+      callback: (length: number, buffer: Uint8Array) => {
+        onBytes(buffer.subarray(0, length));
+        return true;
+      },
+    };
+    if (!isTls) return connectTcp({ host: hostname, port, onread });
+    const tlsOptions: ConnectionOptions & { onread: OnReadOpts } = {
+      host: hostname,
+      port,
+      onread,
+      // Made once: it holds the default authorities, those of NODE_EXTRA_CA_CERTS too.
+      secureContext: (this.#secureContext ??= createSecureContext()),
+      ...(isIP(hostname) === 0 && { servername: hostname }),
+      ...(this.#session !== undefined && { session: this.#session }),
+      ALPNProtocols: ['http/1.1'],
+    };
+    return connectTls(tlsOptions);
+  }
+
+  #onBytes(connection: Connection, bytes: Uint8Array): void {
+    // Bytes that nobody asked for, such as a 408 on an idle connection: it is of no use any more.
+    if (connection.user === undefined) this.#drop(connection);
+    else connection.user.onBytes(bytes);
+  }
+
+  #drop(connection: Connection): void {
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+    connection.destroy();
+  }
+
+  #closeIdle(): void {
+    this.#sweep = undefined;
+    const { keepAliveMs } = this.#options;
+    const oldest = performance.now() - keepAliveMs;
+    while (this.#idle[0] !== undefined && this.#idle[0].idleSinceMs <= oldest) this.#idle.shift()?.destroy();
+    if (this.#idle.length > 0) this.#sweep = setTimeout(() => this.#closeIdle(), keepAliveMs / 2).unref();
+  }
+}

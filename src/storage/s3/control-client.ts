@@ -1,0 +1,151 @@
+// The calls that carry no body of a client's, made by the AWS SDK; it is loaded at the first of them, so that a start is quick.
+import type {
+  $Command,
+  S3Client,
+  S3ClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes,
+} from '@aws-sdk/client-s3';
+import type { ObjectHeaders } from '../storage.ts';
+import type { CredentialSource } from './credential-source.ts';
+import { checkHeaderField } from './header-field.ts';
+import { toS3Error } from './to-s3-error.ts';
+
+export type Sdk = typeof import('@aws-sdk/client-s3');
+type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
+  Input,
+  Output,
+  S3ClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes
+>;
+
+export interface ControlClientOptions {
+  readonly region: string;
+  readonly endpoint: string;
+  readonly forcePathStyle: boolean;
+  readonly credentials: CredentialSource;
+  /** 0 = no limit. */
+  readonly timeouts: { readonly connectMs: number; readonly idleMs: number; readonly totalMs: number };
+}
+
+export interface ControlAnswer<Output> {
+  readonly output: Output;
+  /** Of the HTTP answer, names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+export interface ControlCall<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> {
+  readonly command: (sdk: Sdk) => Command<Input, Output>;
+  /** Sent and signed as they are, beside what the command sends. */
+  readonly headers: ObjectHeaders;
+  readonly signal: AbortSignal;
+}
+
+export interface ControlClient {
+  /** One attempt. Rejects with the signal's reason or an S3Error. */
+  call<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    call: ControlCall<Input, Output>,
+  ): Promise<ControlAnswer<Output>>;
+  close(): void;
+}
+
+interface Loaded {
+  readonly sdk: Sdk;
+  readonly client: S3Client;
+}
+
+export function createControlClient(options: ControlClientOptions): ControlClient {
+  let loading: Promise<Loaded> | undefined;
+  let client: S3Client | undefined;
+  const load = async (): Promise<Loaded> => {
+    const sdk = await import('@aws-sdk/client-s3');
+    client ??= createClient(sdk, options);
+    return { sdk, client };
+  };
+  return {
+    async call({ command, headers, signal }) {
+      signal.throwIfAborted();
+      for (const [name, value] of headers) checkHeaderField(name, value);
+      const { sdk, client } = await (loading ??= load());
+      const prepared = command(sdk);
+      const answerHeaders = new Map<string, string>();
+      addHeaders(prepared, headers, answerHeaders);
+      try {
+        const output = await client.send(prepared, { abortSignal: signal });
+        return { output, headers: answerHeaders };
+      } catch (error) {
+        signal.throwIfAborted();
+        throw toS3Error(error);
+      }
+    },
+    close: () => client?.destroy(),
+  };
+}
+
+function createClient(sdk: Sdk, options: ControlClientOptions): S3Client {
+  const { region, endpoint, forcePathStyle, credentials, timeouts } = options;
+  const agent = { keepAlive: true, maxSockets: 256 };
+  return new sdk.S3Client({
+    region,
+    endpoint,
+    forcePathStyle,
+    credentials: () => credentials.load(),
+    // Whoever calls the storage makes the attempts, and a redirect would take our signature to a host that nobody has named.
+    maxAttempts: 1,
+    followRegionRedirects: false,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // Said here so that neither the environment nor a profile file sends these calls elsewhere than the bodies.
+    useDualstackEndpoint: false,
+    useFipsEndpoint: false,
+    useArnRegion: false,
+    disableS3ExpressSessionAuth: true,
+    disableMultiregionAccessPoints: true,
+    defaultsMode: 'standard',
+    requestHandler: {
+      connectionTimeout: timeouts.connectMs,
+      socketTimeout: timeouts.idleMs,
+      requestTimeout: timeouts.totalMs,
+      throwOnRequestTimeout: true,
+      httpAgent: agent,
+      httpsAgent: agent,
+    },
+  });
+}
+
+/** Header fields are given to the request itself rather than to the command's input, which has no member for some of them. */
+function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  command: Command<Input, Output>,
+  headers: ObjectHeaders,
+  answerHeaders: Map<string, string>,
+): void {
+  command.middlewareStack.add(
+    (next) => (args) => {
+      const sent = headersOf(args.request);
+      for (const [name, value] of headers) sent[name] = value;
+      return next(args);
+    },
+    { step: 'build', name: 'addObjectHeaders' },
+  );
+  // Runs after the signing, which takes strings as UTF-8 where node:http writes them as Latin-1.
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      const sent = headersOf(args.request);
+      for (const name of headers.keys()) sent[name] = Buffer.from(sent[name] ?? '').toString('latin1');
+      const result = await next(args);
+      for (const [name, value] of Object.entries(headersOf(result.response))) answerHeaders.set(name, value);
+      return result;
+    },
+    { step: 'deserialize', priority: 'high', name: 'encodeObjectHeaders' },
+  );
+}
+
+function headersOf(message: unknown): Record<string, string> {
+  if (!hasHeaders(message)) throw new TypeError('an HTTP message of the SDK has no headers');
+  return message.headers;
+}
+
+function hasHeaders(message: unknown): message is { headers: Record<string, string> } {
+  return typeof message === 'object' && message !== null && 'headers' in message && typeof message.headers === 'object';
+}

@@ -1,0 +1,209 @@
+// The memory that bodies may occupy in this process: every byte held for a client is lent from here.
+//
+// Memory is lent in slabs of one size that are used again and again (fresh memory costs more in page faults than a copy
+// into memory that is warm). Three levels steer who may have how much:
+//
+//   free        uploads read ahead and keep what they have sent, so that they can send it again
+//   tight       above `tightBytes`: what is kept is given back, and every upload shrinks to its window
+//   exhausted   above `budgetBytes`: nothing more is read from any client until something is released
+//
+// The gap between tight and exhausted is what lets every upload make progress, however many there are.
+
+/** Bytes in one slab: two take what one read of the server brings at most (512 KiB). */
+export const slabBytes = 256 * 1024;
+
+/** Bytes an upload may always hold, however tight memory is. */
+export const windowBytes = slabBytes;
+
+const tightShare = 0.75;
+/** Most of the budget that bodies of unknown length may reserve for whole parts. */
+const reservableShare = 0.5;
+/** Free slabs that stay allocated when nothing is going on. */
+const spareSlabs = 64;
+
+/** A piece of reused memory. Back in the budget when its last reference is released. */
+export class Slab {
+  readonly bytes: Uint8Array;
+  readonly #budget: ByteBudget;
+  #references = 0;
+  /** How often this slab was lent: a later loan of the same slab has another number. */
+  loan = 0;
+
+  constructor(budget: ByteBudget) {
+    this.#budget = budget;
+    this.bytes = Buffer.allocUnsafeSlow(slabBytes);
+  }
+
+  get isLent(): boolean {
+    return this.#references > 0;
+  }
+
+  retain(): void {
+    this.#references++;
+  }
+
+  release(): void {
+    if (--this.#references === 0) this.#budget.takeBack(this);
+  }
+}
+
+/** One upload's share, as far as it can give some of it back. */
+export interface Holder {
+  /** Bytes that are held only so that they could be sent again. */
+  readonly keptBytes: number;
+  dropKept(): void;
+}
+
+interface ReserveWaiter {
+  readonly bytes: number;
+  readonly grant: () => void;
+}
+
+export class ByteBudget {
+  readonly budgetBytes: number;
+  readonly tightBytes: number;
+  readonly #reservableBytes: number;
+  readonly #free: Slab[] = [];
+  readonly #holders = new Set<Holder>();
+  readonly #reserveWaiters = new Set<ReserveWaiter>();
+  readonly #reliefWaiters = new Set<() => void>();
+  #lentBytes = 0;
+  #reservedBytes = 0;
+  #trimTimer: NodeJS.Timeout | undefined;
+  #onExhausted: () => void = () => {};
+  #onRelief: () => void = () => {};
+
+  constructor(budgetBytes: number) {
+    this.budgetBytes = budgetBytes;
+    this.tightBytes = Math.floor(budgetBytes * tightShare);
+    this.#reservableBytes = Math.floor(budgetBytes * reservableShare);
+  }
+
+  get lentBytes(): number {
+    return this.#lentBytes;
+  }
+
+  get isTight(): boolean {
+    return this.#lentBytes >= this.tightBytes;
+  }
+
+  get isExhausted(): boolean {
+    return this.#lentBytes >= this.budgetBytes;
+  }
+
+  get freeBytes(): number {
+    return Math.max(0, this.budgetBytes - this.#lentBytes);
+  }
+
+  /** Who reads from clients: told to stop when nothing is left, and to go on when something is. */
+  setReader(reader: { onExhausted: () => void; onRelief: () => void }): void {
+    this.#onExhausted = reader.onExhausted;
+    this.#onRelief = reader.onRelief;
+  }
+
+  /**
+   * Lends a slab, with one reference on it. Never refuses: bytes that have arrived must lie somewhere. The readers, told
+   * in time, see to it that no more arrive than the one read that is under way.
+   */
+  lend(): Slab {
+    const slab = this.#free.pop() ?? new Slab(this);
+    slab.loan++;
+    slab.retain();
+    this.#lentBytes += slabBytes;
+    if (this.isTight) this.#reclaim();
+    if (this.isExhausted) this.#onExhausted();
+    return slab;
+  }
+
+  /** Called by a slab whose last reference went. */
+  takeBack(slab: Slab): void {
+    const wasExhausted = this.isExhausted;
+    const wasTight = this.isTight;
+    this.#free.push(slab);
+    this.#lentBytes -= slabBytes;
+    if (wasTight && !this.isTight) {
+      for (const wake of this.#reliefWaiters) wake();
+      this.#reliefWaiters.clear();
+    }
+    if (wasExhausted || wasTight) this.#onRelief();
+    if (this.#free.length > spareSlabs && this.#trimTimer === undefined) {
+      this.#trimTimer = setTimeout(() => {
+        this.#trimTimer = undefined;
+        this.#free.length = Math.min(this.#free.length, spareSlabs);
+      }, 10_000).unref();
+    }
+  }
+
+  register(holder: Holder): void {
+    this.#holders.add(holder);
+  }
+
+  unregister(holder: Holder): void {
+    this.#holders.delete(holder);
+  }
+
+  /** Calls back once, when memory is no longer tight. */
+  onceRelieved(wake: () => void): void {
+    this.#reliefWaiters.add(wake);
+  }
+
+  forgetRelief(wake: () => void): void {
+    this.#reliefWaiters.delete(wake);
+  }
+
+  /** Largest reservation that can ever be granted. */
+  get reservableBytes(): number {
+    return this.#reservableBytes;
+  }
+
+  /** Sets memory aside for a part that must be whole before it can be sent, if it is to be had at once. */
+  tryReserve(bytes: number): boolean {
+    if (this.#reserveWaiters.size > 0 || this.#reservedBytes + bytes > this.#reservableBytes) return false;
+    this.#reservedBytes += bytes;
+    return true;
+  }
+
+  /** As tryReserve, but waits its turn. Resolves false when the time is over or the signal aborted. */
+  reserve(bytes: number, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    if (this.tryReserve(bytes)) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const settle = (granted: boolean) => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', giveUp);
+        this.#reserveWaiters.delete(waiter);
+        resolve(granted);
+        if (!granted) this.#grantReservations();
+      };
+      const waiter: ReserveWaiter = { bytes, grant: () => settle(true) };
+      const giveUp = () => settle(false);
+      const timer = setTimeout(giveUp, timeoutMs);
+      signal.addEventListener('abort', giveUp, { once: true });
+      this.#reserveWaiters.add(waiter);
+    });
+  }
+
+  unreserve(bytes: number): void {
+    this.#reservedBytes -= bytes;
+    this.#grantReservations();
+  }
+
+  #grantReservations(): void {
+    for (const waiter of this.#reserveWaiters) {
+      if (this.#reservedBytes + waiter.bytes > this.#reservableBytes) return;
+      this.#reservedBytes += waiter.bytes;
+      waiter.grant();
+    }
+  }
+
+  /** Has the uploads that keep most give it back, until memory is no longer tight or nothing is kept. */
+  #reclaim(): void {
+    while (this.isTight) {
+      let largest: Holder | undefined;
+      for (const holder of this.#holders) {
+        if (holder.keptBytes > (largest?.keptBytes ?? 0)) largest = holder;
+      }
+      if (largest === undefined) return;
+      largest.dropKept();
+    }
+  }
+}

@@ -1,0 +1,197 @@
+// The bytes of one part (or of one PutObject) between the client and the backend: they can be sent while they still
+// arrive, and sent again from the first byte as long as all of them are kept.
+import type { Chunk } from '../../http.ts';
+import type { OutgoingBody } from '../../storage/storage.ts';
+import type { UploadMemory } from './upload-memory.ts';
+
+/** A client that sends in crumbs would make more bookkeeping than bytes: such a part is not kept. */
+const maxKeptChunks = 4096;
+
+/** A chunk of the part. It is given back when it has been sent and is not kept. */
+interface Entry {
+  bytes: Uint8Array;
+  /** Releases the memory that all of `bytes` lies in. */
+  readonly chunk: Chunk;
+  /** True while an attempt has it. */
+  lent: boolean;
+  /** True while it is held only to be sent again. */
+  kept: boolean;
+}
+
+export class HeldPart {
+  readonly #memory: UploadMemory;
+  readonly #isReserved: boolean;
+  #length: number | undefined;
+  #appendedBytes = 0;
+  readonly #entries: (Entry | undefined)[] = [];
+  /** Entries before this one have been handed to the present attempt. */
+  #next = 0;
+  #attempt = 0;
+  /** True while every byte from the first is still here. */
+  #isKept: boolean;
+  #ended = false;
+  #isClosed = false;
+  #failure: unknown;
+  #waiting: { resolve: (chunk: Chunk | null) => void; reject: (reason: unknown) => void } | undefined;
+
+  /**
+   * @param length bytes that will be appended; undefined when that is not known before the end.
+   * @param isReserved true when memory for the whole part has been set aside: it is then kept, however tight memory gets.
+   */
+  constructor(memory: UploadMemory, length: number | undefined, isReserved = false) {
+    this.#memory = memory;
+    this.#length = length;
+    this.#isReserved = isReserved;
+    this.#isKept = isReserved || memory.mayKeep;
+    memory.enter(this);
+  }
+
+  /** Bytes of the whole part; undefined until it is known. */
+  get length(): number | undefined {
+    return this.#length;
+  }
+
+  get appendedBytes(): number {
+    return this.#appendedBytes;
+  }
+
+  /** Whether the part can be sent (again) from its first byte. */
+  get canBeSent(): boolean {
+    return this.#isKept || (this.#attempt === 0 && this.#failure === undefined);
+  }
+
+  /** Takes over the chunk. */
+  append(chunk: Chunk): void {
+    if (this.#isClosed) {
+      // The part was given up while this chunk was on its way.
+      chunk.release();
+      return;
+    }
+    this.#memory.held(chunk.bytes.byteLength);
+    this.#appendedBytes += chunk.bytes.byteLength;
+    const last = this.#entries.length > this.#next ? this.#entries.at(-1) : undefined;
+    const joined = last === undefined || last.lent || last.kept ? undefined : joinAdjacent(last.bytes, chunk.bytes);
+    if (last === undefined || joined === undefined) {
+      this.#entries.push({ bytes: chunk.bytes, chunk, lent: false, kept: false });
+    } else {
+      last.bytes = joined;
+      // Both hold a reference on the same memory: one is enough.
+      chunk.release();
+    }
+    if (this.#entries.length > maxKeptChunks) this.dropKept();
+    this.#deliver();
+  }
+
+  /** Nothing more will be appended. */
+  end(): void {
+    this.#ended = true;
+    this.#length ??= this.#appendedBytes;
+    this.#deliver();
+  }
+
+  /** The upload has failed: whoever reads this part learns the reason. */
+  fail(reason: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = reason;
+    this.#waiting?.reject(reason);
+    this.#waiting = undefined;
+  }
+
+  /** The part from its first byte, for one attempt to send it; only one attempt at a time, and only while `canBeSent`. */
+  startAttempt(): OutgoingBody {
+    if (!this.canBeSent) throw new Error('the part is no longer whole');
+    this.#next = 0;
+    this.#attempt++;
+    return { length: this.#length, read: () => this.#read() };
+  }
+
+  /** Gives back what has been sent; the part can then not be sent again. */
+  dropKept(): void {
+    if (!this.#isKept || this.#isReserved) return;
+    this.#isKept = false;
+    for (let i = 0; i < this.#next; i++) {
+      if (this.#entries[i]?.lent === false) this.#giveBack(i);
+    }
+  }
+
+  /** Gives everything back. Called once no attempt is under way. */
+  close(): void {
+    this.#isClosed = true;
+    this.fail(new Error('the part is closed'));
+    this.#isKept = false;
+    for (let i = 0; i < this.#entries.length; i++) if (this.#entries[i]?.lent === false) this.#giveBack(i);
+    this.#memory.leave(this);
+  }
+
+  #read(): Promise<Chunk | null> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const chunk = this.#take();
+    if (chunk !== undefined) return Promise.resolve(chunk);
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  #deliver(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    const chunk = this.#take();
+    if (chunk === undefined) return;
+    this.#waiting = undefined;
+    waiting.resolve(chunk);
+  }
+
+  #take(): Chunk | null | undefined {
+    const index = this.#next;
+    const entry = this.#entries[index];
+    if (entry === undefined) return this.#ended ? null : undefined;
+    this.#next++;
+    entry.lent = true;
+    this.#setKept(entry, false);
+    return { bytes: entry.bytes, release: () => this.#sent(index, entry) };
+  }
+
+  #sent(index: number, entry: Entry): void {
+    entry.lent = false;
+    if (!this.#isKept) {
+      this.#giveBack(index);
+      return;
+    }
+    this.#setKept(entry, true);
+  }
+
+  #setKept(entry: Entry, kept: boolean): void {
+    // What is reserved is never given back early, so it is not offered.
+    if (entry.kept === kept || this.#isReserved) return;
+    entry.kept = kept;
+    this.#memory.kept(kept ? entry.bytes.byteLength : -entry.bytes.byteLength);
+  }
+
+  #giveBack(index: number): void {
+    const entry = this.#entries[index];
+    if (entry === undefined) return;
+    this.#entries[index] = undefined;
+    this.#setKept(entry, false);
+    const byteLength = entry.bytes.byteLength;
+    entry.chunk.release();
+    this.#memory.released(byteLength);
+  }
+}
+
+/** Bytes that lie side by side in the same memory, as one; undefined when they do not. */
+function joinAdjacent(a: Uint8Array, b: Uint8Array): Uint8Array | undefined {
+  if (a.buffer !== b.buffer || a.byteOffset + a.byteLength !== b.byteOffset) return undefined;
+  return new Uint8Array(a.buffer, a.byteOffset, a.byteLength + b.byteLength);
+}
+
+/** Cuts a chunk in two; both must be released. */
+export function splitChunk(chunk: Chunk, at: number): [Chunk, Chunk] {
+  let references = 2;
+  const release = () => {
+    if (--references === 0) chunk.release();
+  };
+  return [
+    { bytes: chunk.bytes.subarray(0, at), release },
+    { bytes: chunk.bytes.subarray(at), release },
+  ];
+}

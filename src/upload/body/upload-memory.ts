@@ -1,0 +1,81 @@
+// One upload's share of the memory budget: how much it holds, what of that it could give back, and when it may take more.
+import { windowBytes, type ByteBudget, type Holder } from './byte-budget.ts';
+import type { HeldPart } from './held-part.ts';
+
+export class UploadMemory implements Holder {
+  readonly #budget: ByteBudget;
+  readonly #parts = new Set<HeldPart>();
+  #heldBytes = 0;
+  #keptBytes = 0;
+  #isClosed = false;
+  #wake: (() => void) | undefined;
+
+  constructor(budget: ByteBudget) {
+    this.#budget = budget;
+    budget.register(this);
+  }
+
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
+  /** Whether a new part shall be kept after it is sent, so that it can be sent again. */
+  get mayKeep(): boolean {
+    return !this.#budget.isTight;
+  }
+
+  enter(part: HeldPart): void {
+    this.#parts.add(part);
+  }
+
+  leave(part: HeldPart): void {
+    this.#parts.delete(part);
+  }
+
+  held(byteLength: number): void {
+    this.#heldBytes += byteLength;
+  }
+
+  kept(byteLength: number): void {
+    this.#keptBytes += byteLength;
+  }
+
+  released(byteLength: number): void {
+    this.#heldBytes -= byteLength;
+    this.#wakeUp();
+  }
+
+  dropKept(): void {
+    for (const part of this.#parts) part.dropKept();
+  }
+
+  /** Resolves when this upload may take one more chunk: at once while memory is plentiful or less than a window is held. */
+  async room(): Promise<void> {
+    while (!this.#isClosed && this.#heldBytes >= windowBytes && this.#budget.isTight) {
+      if (this.#keptBytes > 0) {
+        this.dropKept();
+        continue;
+      }
+      await new Promise<void>((resolve) => {
+        const wake = () => resolve();
+        this.#wake = wake;
+        this.#budget.onceRelieved(wake);
+      });
+    }
+  }
+
+  /** Ends a wait in room(): the upload has failed, and whoever waits finds out by its next step. */
+  close(): void {
+    this.#isClosed = true;
+    this.#budget.unregister(this);
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    if (wake === undefined) return;
+    this.#wake = undefined;
+    this.#budget.forgetRelief(wake);
+    wake();
+  }
+}

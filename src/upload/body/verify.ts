@@ -1,0 +1,157 @@
+// Verifies a body while it streams: its length, Content-MD5 and x-amz-checksum-*. Synchronous: no I/O, no clock.
+import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { crc32 } from 'node:zlib';
+import { S3Error } from '../../errors.ts';
+import type { RequestHeaders } from '../../http.ts';
+import type { ChecksumAlgorithm } from '../../storage/storage.ts';
+
+/** A running digest of a body. */
+interface Digest {
+  update(bytes: Uint8Array): void;
+  /** In base64, as S3's headers carry it. */
+  digest(): string;
+}
+
+/** Bytes of each digest: a header value of another size is not a digest at all. */
+const digestBytes: Record<ChecksumAlgorithm | 'md5', number> = {
+  crc32: 4,
+  crc32c: 4,
+  crc64nvme: 8,
+  md5: 16,
+  sha1: 20,
+  sha256: 32,
+};
+
+export const checksumAlgorithms: readonly ChecksumAlgorithm[] = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'];
+
+export interface ExpectedDigest {
+  readonly algorithm: ChecksumAlgorithm | 'md5';
+  readonly base64: string;
+}
+
+/**
+ * The digests that a request announces.
+ * @throws S3Error InvalidDigest for a Content-MD5, InvalidRequest for a checksum, that is not base64 of the right size, and
+ * for more than one x-amz-checksum-* (S3 takes one).
+ */
+export function expectedDigests(headers: RequestHeaders): readonly ExpectedDigest[] {
+  const expected: ExpectedDigest[] = [];
+  for (const algorithm of checksumAlgorithms) {
+    const base64 = headers.get(`x-amz-checksum-${algorithm}`);
+    if (base64 === undefined) continue;
+    if (!isDigest(base64, digestBytes[algorithm])) {
+      throw new S3Error('InvalidRequest', { detail: `Value for x-amz-checksum-${algorithm} header is invalid.` });
+    }
+    expected.push({ algorithm, base64 });
+  }
+  if (expected.length > 1) {
+    throw new S3Error('InvalidRequest', {
+      detail: 'Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.',
+    });
+  }
+  const md5 = headers.get('content-md5');
+  if (md5 !== undefined) {
+    if (!isDigest(md5, digestBytes.md5)) throw new S3Error('InvalidDigest');
+    expected.push({ algorithm: 'md5', base64: md5 });
+  }
+  return expected;
+}
+
+function isDigest(base64: string, byteLength: number): boolean {
+  const bytes = Buffer.from(base64, 'base64');
+  return bytes.byteLength === byteLength && bytes.toString('base64') === base64;
+}
+
+/** The two checksums that Node does not have, from the AWS Common Runtime: the only native ones that reach memory's speed. */
+interface NativeChecksums {
+  crc32c(this: void, bytes: Uint8Array, previous: number): number;
+  crc64nvme(this: void, bytes: Uint8Array, previous: DataView | undefined): DataView;
+}
+
+const require = createRequire(import.meta.url);
+let loaded: NativeChecksums | undefined;
+
+/** Loaded when it is first needed: it costs 40 ms and 10 MiB, and its main module much more. */
+function nativeChecksums(): NativeChecksums {
+  loaded ??= require('aws-crt/dist/native/checksums.js') as NativeChecksums;
+  return loaded;
+}
+
+function startDigest(algorithm: ChecksumAlgorithm | 'md5'): Digest {
+  switch (algorithm) {
+    case 'crc32':
+      return startCrc32(crc32);
+    case 'crc32c':
+      return startCrc32(nativeChecksums().crc32c);
+    case 'crc64nvme': {
+      const { crc64nvme } = nativeChecksums();
+      let value: DataView | undefined;
+      return {
+        update: (bytes) => {
+          value = crc64nvme(bytes, value);
+        },
+        digest: () =>
+          value === undefined ? 'AAAAAAAAAAA=' : Buffer.from(value.buffer, value.byteOffset, 8).toString('base64'),
+      };
+    }
+    default: {
+      const hash = createHash(algorithm);
+      return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('base64') };
+    }
+  }
+}
+
+function startCrc32(step: (bytes: Uint8Array, previous: number) => number): Digest {
+  let value = 0;
+  return {
+    update: (bytes) => {
+      value = step(bytes, value);
+    },
+    digest: () => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(value >>> 0);
+      return bytes.toString('base64');
+    },
+  };
+}
+
+export interface Verifier {
+  /** Payload bytes seen so far. */
+  readonly receivedBytes: number;
+  /** @throws S3Error EntityTooLarge as soon as more arrives than is allowed or was announced. */
+  write(bytes: Uint8Array): void;
+  /** @throws S3Error IncompleteBody or BadDigest. Called once, after the last byte and before anything becomes visible. */
+  finish(): void;
+}
+
+export interface VerifierOptions {
+  /** Bytes announced; undefined when the length is not known. */
+  readonly length: number | undefined;
+  readonly maxBytes: number;
+  readonly digests: readonly ExpectedDigest[];
+}
+
+export function createVerifier({ length, maxBytes, digests }: VerifierOptions): Verifier {
+  const running = digests.map(({ algorithm, base64 }) => ({ digest: startDigest(algorithm), base64 }));
+  let receivedBytes = 0;
+  return {
+    get receivedBytes() {
+      return receivedBytes;
+    },
+    write(bytes) {
+      receivedBytes += bytes.byteLength;
+      if (receivedBytes > maxBytes) throw new S3Error('EntityTooLarge');
+      if (length !== undefined && receivedBytes > length) {
+        throw new S3Error('InvalidRequest', { detail: 'The body is longer than was announced.' });
+      }
+      for (const { digest } of running) digest.update(bytes);
+    },
+    finish() {
+      if (length !== undefined && receivedBytes !== length) throw new S3Error('IncompleteBody');
+      for (const { digest, base64 } of running) {
+        if (digest.digest() !== base64) throw new S3Error('BadDigest');
+      }
+    },
+  };
+}

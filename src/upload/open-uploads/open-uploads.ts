@@ -1,0 +1,132 @@
+// Sees to it that no multipart upload of ours stays open: what fails is aborted, an abort that fails is tried again until
+// it succeeds, and what a killed process left is found in the journal.
+import { S3Error } from '../../errors.ts';
+import type { Storage, UploadAddress } from '../../storage/storage.ts';
+import { delay, retryDelayMs } from '../body/retry.ts';
+import { openJournal, type JournalEntry } from './upload-journal.ts';
+
+/** How patiently an abort is repeated: at once, then up to a minute apart, for as long as the process lives. */
+const abortRetry = { maxAttempts: Number.POSITIVE_INFINITY, baseDelayMs: 1000, maxDelayMs: 60_000 };
+/** What a failed upload's answer waits for the first abort at most. */
+const firstAbortMs = 10_000;
+/** Folders of processes that end later than our start are found by looking again. */
+const sweepEveryMs = 60_000;
+
+/** What became of uploads that had to be aborted, for logs and metrics. */
+export interface OpenUploadsEvents {
+  aborted(entry: JournalEntry): void;
+  abortFailed(entry: JournalEntry, error: unknown): void;
+  /** An upload of a process that is no more was aborted. */
+  swept(entry: JournalEntry): void;
+  /** The journal itself failed. */
+  journalFailed(error: unknown): void;
+}
+
+export interface OpenUpload {
+  /** It is complete: nothing is left to abort. */
+  completed(): Promise<void>;
+  /** Aborts it. Resolves after the first attempt, however it ended; further ones are made in the background. Never rejects. */
+  abort(): Promise<void>;
+}
+
+export interface OpenUploads {
+  /** Uploads whose abort has failed so far and goes on in the background. */
+  readonly abortsPending: number;
+  /** Remembers the upload until it is completed or aborted. */
+  opened(bucketName: string, upload: UploadAddress): Promise<OpenUpload>;
+  /** Aborts what processes that are no more have left open. Never rejects. */
+  sweep(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface OpenUploadsOptions {
+  readonly stateDir: string;
+  readonly storageOf: (bucketName: string) => Storage | undefined;
+  readonly events: OpenUploadsEvents;
+}
+
+export async function createOpenUploads({ stateDir, storageOf, events }: OpenUploadsOptions): Promise<OpenUploads> {
+  const journal = await openJournal(stateDir);
+  const closing = new AbortController();
+  const pending = new Set<JournalEntry>();
+  const sweeping = new Set<string>();
+  const timer = setInterval(() => void sweep(), sweepEveryMs).unref();
+
+  /** One attempt. @returns whether the upload is gone. */
+  async function tryAbort(entry: JournalEntry, signal: AbortSignal): Promise<boolean> {
+    try {
+      const storage = storageOf(entry.bucketName);
+      if (storage === undefined) throw new Error(`bucket ${entry.bucketName} is no longer configured`);
+      await storage.abortMultipartUpload(entry, signal);
+    } catch (error) {
+      if (!(error instanceof S3Error && error.code === 'NoSuchUpload')) {
+        events.abortFailed(entry, error);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  async function abortInBackground(entry: JournalEntry, forget: () => Promise<void>): Promise<void> {
+    pending.add(entry);
+    try {
+      for (let failed = 1; ; failed++) {
+        await delay(retryDelayMs(failed, abortRetry), closing.signal);
+        if (await tryAbort(entry, closing.signal)) break;
+      }
+      events.aborted(entry);
+      await forget();
+    } catch (error) {
+      if (!closing.signal.aborted) events.journalFailed(error);
+    } finally {
+      pending.delete(entry);
+    }
+  }
+
+  async function sweep(): Promise<void> {
+    try {
+      for (const { entry, remove } of await journal.findAbandoned()) {
+        if (sweeping.has(entry.uploadId)) continue;
+        sweeping.add(entry.uploadId);
+        if (await tryAbort(entry, AbortSignal.any([closing.signal, AbortSignal.timeout(firstAbortMs)]))) {
+          await remove();
+          events.swept(entry);
+        }
+        sweeping.delete(entry.uploadId);
+      }
+    } catch (error) {
+      events.journalFailed(error);
+    }
+  }
+
+  return {
+    get abortsPending() {
+      return pending.size;
+    },
+    sweep,
+    async opened(bucketName, upload) {
+      const entry: JournalEntry = { bucketName, bucket: upload.bucket, key: upload.key, uploadId: upload.uploadId };
+      const forget = await journal.add(entry).catch((error: unknown) => {
+        // The upload goes on: only a crash would now leave it behind.
+        events.journalFailed(error);
+        return () => Promise.resolve();
+      });
+      return {
+        completed: forget,
+        async abort() {
+          if (!(await tryAbort(entry, AbortSignal.timeout(firstAbortMs)))) {
+            void abortInBackground(entry, forget);
+            return;
+          }
+          events.aborted(entry);
+          await forget().catch((error: unknown) => events.journalFailed(error));
+        },
+      };
+    },
+    async close() {
+      clearInterval(timer);
+      closing.abort(new Error('the process stops'));
+      await journal.close();
+    },
+  };
+}

@@ -1,0 +1,92 @@
+// Remembers on disk which multipart uploads are open, so that those of a process that was killed can be aborted later:
+// one small file for each, in a folder of this process's own.
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { UploadAddress } from '../../storage/storage.ts';
+import { isAbandoned, lockFolder } from './process-lock.ts';
+
+/** An upload, and the name of the configured bucket whose storage knows it. */
+export interface JournalEntry extends UploadAddress {
+  readonly bucketName: string;
+}
+
+export interface FoundEntry {
+  readonly entry: JournalEntry;
+  /** Forgets the entry. */
+  readonly remove: () => Promise<void>;
+}
+
+export interface UploadJournal {
+  /** @returns forgets the entry. */
+  add(entry: JournalEntry): Promise<() => Promise<void>>;
+  /** Entries left behind by processes that are no more. Folders with nothing in them are removed on the way. */
+  findAbandoned(): Promise<FoundEntry[]>;
+  close(): Promise<void>;
+}
+
+/** @throws Error when the folder cannot be made or written: without it, a crash would leave uploads that nobody finds. */
+export async function openJournal(stateDir: string): Promise<UploadJournal> {
+  const root = join(stateDir, 'open-uploads');
+  const own = join(root, randomUUID());
+  await mkdir(own, { recursive: true, mode: 0o700 });
+  const unlock = await lockFolder(own);
+
+  return {
+    async add(entry) {
+      const path = join(own, `${randomUUID()}.json`);
+      // Written beside and renamed: a reader never sees half of it.
+      await writeFile(`${path}.tmp`, JSON.stringify(entry), { mode: 0o600 });
+      await rename(`${path}.tmp`, path);
+      return () => rm(path, { force: true });
+    },
+    async findAbandoned() {
+      const found: FoundEntry[] = [];
+      for (const name of await readdir(root)) {
+        const folder = join(root, name);
+        if (folder !== own && (await isAbandoned(folder))) found.push(...(await readEntries(folder)));
+      }
+      return found;
+    },
+    async close() {
+      unlock();
+      if (!(await hasEntries(own))) await rm(own, { recursive: true, force: true });
+    },
+  };
+}
+
+const isEntry = (name: string) => name.endsWith('.json') && name !== 'process.json';
+
+async function hasEntries(folder: string): Promise<boolean> {
+  return (await readdir(folder)).some(isEntry);
+}
+
+async function readEntries(folder: string): Promise<FoundEntry[]> {
+  const found: FoundEntry[] = [];
+  const names = (await readdir(folder).catch(() => [])).filter(isEntry);
+  if (names.length === 0) await rm(folder, { recursive: true, force: true });
+  for (const name of names) {
+    const path = join(folder, name);
+    const entry = parseEntry(await readFile(path, 'utf8').catch(() => ''));
+    if (entry === undefined) continue;
+    found.push({
+      entry,
+      remove: async () => {
+        await rm(path, { force: true });
+        if (!(await hasEntries(folder).catch(() => true))) await rm(folder, { recursive: true, force: true });
+      },
+    });
+  }
+  return found;
+}
+
+function parseEntry(text: string): JournalEntry | undefined {
+  try {
+    const { bucketName, bucket, key, uploadId } = JSON.parse(text) as Record<keyof JournalEntry, unknown>;
+    if (typeof bucketName !== 'string' || typeof bucket !== 'string') return undefined;
+    if (typeof key !== 'string' || typeof uploadId !== 'string') return undefined;
+    return { bucketName, bucket, key, uploadId };
+  } catch {
+    return undefined;
+  }
+}

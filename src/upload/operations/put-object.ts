@@ -1,0 +1,158 @@
+// PutObject: one PUT to the backend, or several parts when the body is large or its length is not known.
+import { S3Error } from '../../errors.ts';
+import type { Chunk, HttpResponse } from '../../http.ts';
+import type { CompletedPart, ObjectHeaders, Stored, UploadAddress } from '../../storage/storage.ts';
+import { windowBytes } from '../body/byte-budget.ts';
+import { choosePlan } from '../body/choose-plan.ts';
+import { HeldPart } from '../body/held-part.ts';
+import { IncomingBody } from '../body/incoming-body.ts';
+import { withRetries } from '../body/retry.ts';
+import { fillPart, sendPartsWhileReceiving, sendWholeParts, type PartSenderOptions } from '../body/send-parts.ts';
+import { sendWhole } from '../body/send-whole.ts';
+import { UploadMemory } from '../body/upload-memory.ts';
+import { createVerifier, expectedDigests } from '../body/verify.ts';
+import type { OperationContext } from '../operation-context.ts';
+import { splitHeaders, type SplitHeaders } from '../split-headers.ts';
+import { storedResponse } from '../stored-response.ts';
+
+export async function putObject(context: OperationContext, headers: ObjectHeaders): Promise<HttpResponse> {
+  const { request, storage, settings } = context;
+  const { length } = request.body;
+  const plan = choosePlan({ ...settings, length, limits: storage.limits });
+  const maxBytes = Math.min(settings.maxObjectBytes, storage.limits.maxObjectBytes);
+  const verifier = createVerifier({ length, maxBytes, digests: expectedDigests(request.headers) });
+  const body = new IncomingBody(request.body, verifier, length);
+  switch (plan.kind) {
+    case 'put':
+      return storedResponse(await putWhole(context, headers, body));
+    case 'multipart':
+      return storedResponse(await putInParts(context, headers, body, plan));
+    case 'unknown-length':
+      return storedResponse(await putUnknownLength(context, headers, body, plan.partBytes));
+  }
+}
+
+function putWhole(context: OperationContext, headers: ObjectHeaders, body: IncomingBody): Promise<Stored> {
+  const { object, storage, budget, settings, request } = context;
+  return sendWhole((outgoing, signal) => storage.putObject(object, headers, outgoing, signal), {
+    body,
+    budget,
+    retry: settings.retry,
+    signal: request.signal,
+  });
+}
+
+async function putInParts(
+  context: OperationContext,
+  headers: ObjectHeaders,
+  body: IncomingBody,
+  plan: { length: number; partBytes: number },
+): Promise<Stored> {
+  const memory = new UploadMemory(context.budget);
+  try {
+    const split = splitHeaders(headers);
+    return await inMultipartUpload(context, split, (upload) =>
+      sendPartsWhileReceiving(body, { ...senderOptions(context, upload, split, memory), ...plan }),
+    );
+  } finally {
+    memory.close();
+  }
+}
+
+/**
+ * A body of unknown length: up to one part is received first. If it ends there, it is one PutObject; else it goes in
+ * parts, each received whole. A window is free; memory for a whole part is set aside before more than that is taken.
+ */
+async function putUnknownLength(
+  context: OperationContext,
+  headers: ObjectHeaders,
+  body: IncomingBody,
+  partBytes: number,
+): Promise<Stored> {
+  const { budget, settings, request, storage, object } = context;
+  const shareBytes = Math.min(partBytes, budget.reservableBytes);
+  const memory = new UploadMemory(budget);
+  const first = new HeldPart(memory, undefined, true);
+  let rest: Chunk | undefined;
+  let isReserved = false;
+  try {
+    rest = await fillPart(first, body, windowBytes);
+    if (!body.isVerified || rest !== undefined) {
+      isReserved = await budget.reserve(shareBytes, settings.queueTimeoutMs, request.signal);
+      if (!isReserved)
+        throw request.signal.aborted ? request.signal.reason : new S3Error('SlowDown', { retryAfterMs: 1000 });
+      const carried = rest;
+      rest = undefined;
+      rest = await fillPart(first, body, shareBytes, carried);
+    }
+    if (body.isVerified && rest === undefined) {
+      first.end();
+      return await withRetries(() => storage.putObject(object, headers, first.startAttempt(), request.signal), {
+        retry: settings.retry,
+        signal: request.signal,
+      });
+    }
+    const split = splitHeaders(headers);
+    return await inMultipartUpload(context, split, (upload) => {
+      const carried = rest;
+      rest = undefined;
+      return sendWholeParts(body, {
+        ...senderOptions(context, upload, split, memory),
+        partBytes: shareBytes,
+        maxParts: storage.limits.maxParts,
+        first,
+        rest: carried,
+        tryReserve: () => budget.tryReserve(shareBytes),
+        unreserve: () => budget.unreserve(shareBytes),
+      });
+    });
+  } finally {
+    rest?.release();
+    first.close();
+    memory.close();
+    if (isReserved) budget.unreserve(shareBytes);
+  }
+}
+
+function senderOptions(
+  { storage, settings, request }: OperationContext,
+  upload: UploadAddress,
+  { onPart }: SplitHeaders,
+  memory: UploadMemory,
+): PartSenderOptions {
+  return {
+    send: (partNumber, body, signal) => storage.uploadPart(upload, partNumber, onPart, body, signal),
+    memory,
+    concurrentParts: settings.concurrentParts,
+    retry: settings.retry,
+    signal: request.signal,
+  };
+}
+
+/** Opens a multipart upload, has its parts sent, and completes it; whatever fails, it does not stay open. */
+async function inMultipartUpload(
+  { object, storage, settings, request, openUploads, configuredBucket }: OperationContext,
+  { onCreate, onComplete }: SplitHeaders,
+  sendParts: (upload: UploadAddress) => Promise<CompletedPart[]>,
+): Promise<Stored> {
+  const retrying = { retry: settings.retry, signal: request.signal };
+  const { uploadId } = await withRetries(
+    () => storage.createMultipartUpload(object, onCreate, request.signal),
+    retrying,
+  );
+  const upload: UploadAddress = { ...object, uploadId };
+  const open = await openUploads.opened(configuredBucket, upload);
+  let stored: Stored;
+  try {
+    const parts = await sendParts(upload);
+    stored = await withRetries(
+      () => storage.completeMultipartUpload(upload, parts, onComplete, request.signal),
+      retrying,
+    );
+  } catch (error) {
+    await open.abort();
+    throw error;
+  }
+  await open.completed();
+  return stored;
+}

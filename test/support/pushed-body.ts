@@ -1,0 +1,53 @@
+// A request's body without a network: the real reader, fed by a test as a server would feed it.
+import { ByteBudget } from '../../src/upload/body/byte-budget.ts';
+import { BodyReader, ReadingRoom, type ReadLimits } from '../../src/server/read-body.ts';
+
+export interface PushedBody {
+  readonly reader: BodyReader;
+  readonly budget: ByteBudget;
+  readonly room: ReadingRoom;
+  /** Whether the connection is being read at the moment. */
+  isPaused(): boolean;
+  push(bytes: Uint8Array, isLast?: boolean): void;
+}
+
+export interface PushedBodyOptions {
+  readonly length?: number | undefined;
+  readonly budgetBytes?: number;
+  readonly limits?: ReadLimits;
+  readonly budget?: ByteBudget;
+  readonly room?: ReadingRoom;
+}
+
+export function createPushedBody({
+  length,
+  budgetBytes = 64 * 1024 * 1024,
+  limits,
+  ...shared
+}: PushedBodyOptions = {}): PushedBody {
+  const budget = shared.budget ?? new ByteBudget(budgetBytes);
+  const room = shared.room ?? new ReadingRoom(budget, limits ?? { idleTimeoutSeconds: 60, uploadTimeoutSeconds: 0 });
+  let paused = false;
+  const throttle = {
+    pause: () => {
+      paused = true;
+    },
+    resume: () => {
+      paused = false;
+    },
+  };
+  const reader = new BodyReader(room, throttle, length);
+  room.enter(reader);
+  return {
+    reader,
+    budget,
+    room,
+    isPaused: () => paused,
+    push: (bytes, isLast = false) => {
+      // A buffer of its own, detached afterwards, as the server does: whoever kept it finds it empty.
+      const copy = new Uint8Array(bytes).buffer;
+      reader.push(copy, isLast);
+      structuredClone(copy, { transfer: [copy] });
+    },
+  };
+}

@@ -1,0 +1,285 @@
+// YAML and environment in, a frozen Config out.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ConfigError } from '../../../src/config/config-error.ts';
+import { embeddedConfig, loadConfig, readConfig } from '../../../src/config/load-config.ts';
+
+const secret = 'Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Ya';
+const env = { JWT_SECRET: secret };
+const MiB = 1024 * 1024;
+
+const load = (text: string, more: Record<string, string> = {}) =>
+  loadConfig({ path: 'config.yaml', text, env: { ...env, ...more } });
+
+const auth = 'auth: { jwt: { secret: "${JWT_SECRET}" } }';
+
+describe('defaults', () => {
+  test('one bucket is enough, all else is filled in', () => {
+    expect(load(`buckets: [{ name: uploads, filesystem: { root: ./data }, ${auth} }]`)).toEqual({
+      server: {
+        address: { host: '127.0.0.1', port: 8080 },
+        workers: 1,
+        limits: {
+          maxHeaderBytes: 16_384,
+          maxConnections: 10_000,
+          maxConcurrentUploads: 1000,
+          memoryBudgetBytes: 256 * MiB,
+          idleTimeoutMs: 60_000,
+          uploadTimeoutMs: 0,
+          queueTimeoutMs: 10_000,
+        },
+        drainMs: 30_000,
+        stateDir: './.mizuchi',
+      },
+      buckets: [
+        {
+          name: 'uploads',
+          isPattern: false,
+          pathPrefix: '/uploads',
+          storage: { kind: 'filesystem', root: './data' },
+          auth: { enabled: true, jwt: { algorithm: 'HS256', secret, clockSkewSeconds: 30 } },
+          upload: {
+            multipartThresholdBytes: 50 * MiB,
+            partBytes: 16 * MiB,
+            concurrentParts: 4,
+            maxObjectBytes: 5 * 1024 ** 4,
+            retry: { maxAttempts: 4, baseDelayMs: 100, maxDelayMs: 5000 },
+          },
+        },
+      ],
+      logging: { level: 'info', format: undefined },
+      notices: [],
+    });
+  });
+
+  test('S3 has AWS addressing and the default credential chain', () => {
+    expect(load(`buckets: [{ name: my-bucket, s3: {}, ${auth} }]`).buckets[0]?.storage).toEqual({
+      kind: 's3',
+      bucket: 'my-bucket',
+      region: 'us-east-1',
+      endpoint: undefined,
+      credentials: undefined,
+      forcePathStyle: false,
+      timeouts: { connectMs: 5000, idleMs: 30_000, totalMs: 0 },
+    });
+  });
+});
+
+test('every setting arrives in the program’s own units', () => {
+  const config = load(`
+server:
+  address: "[::1]:9443"
+  workers: auto
+  tls: { cert_file: c.pem, key_file: k.pem }
+  limits:
+    max_header_bytes: 32KiB
+    max_connections: 20
+    max_concurrent_uploads: 10
+    memory_budget: 16MiB
+    idle_timeout_seconds: 0.25
+    upload_timeout_seconds: 3600
+    queue_timeout_seconds: 0
+  shutdown: { drain_seconds: 1.5 }
+  state_dir: /var/lib/mizuchi
+buckets:
+  - name: uploads
+    path_prefix: /files/in
+    s3:
+      bucket: other-bucket
+      region: eu-central-1
+      endpoint: HTTP://Minio.example:9000/
+      access_key: AKIAEXAMPLE
+      secret_key: s3cr3t
+      session_token: token
+      force_path_style: false
+      timeouts: { connect_seconds: 1, idle_seconds: 2, total_seconds: 3 }
+    auth:
+      enabled: true
+      jwt: { algorithm: HS256, secret: "\${JWT_SECRET}", issuer: me, audience: [a, b], clock_skew_seconds: 5 }
+    upload:
+      multipart_threshold: 8MB
+      part_size: 5MiB
+      concurrent_parts: 64
+      max_object_size: 5GB
+      retry: { max_attempts: 1, base_delay_ms: 7, max_delay_ms: 7 }
+logging: { level: debug, format: pretty }
+`);
+  expect(config).toEqual({
+    server: {
+      address: { host: '::1', port: 9443 },
+      workers: 'auto',
+      tls: { certFile: 'c.pem', keyFile: 'k.pem' },
+      limits: {
+        maxHeaderBytes: 32_768,
+        maxConnections: 20,
+        maxConcurrentUploads: 10,
+        memoryBudgetBytes: 16 * MiB,
+        idleTimeoutMs: 250,
+        uploadTimeoutMs: 3_600_000,
+        queueTimeoutMs: 0,
+      },
+      drainMs: 1500,
+      stateDir: '/var/lib/mizuchi',
+    },
+    buckets: [
+      {
+        name: 'uploads',
+        isPattern: false,
+        pathPrefix: '/files/in',
+        storage: {
+          kind: 's3',
+          bucket: 'other-bucket',
+          region: 'eu-central-1',
+          endpoint: 'http://minio.example:9000',
+          credentials: { accessKey: 'AKIAEXAMPLE', secretKey: 's3cr3t', sessionToken: 'token' },
+          forcePathStyle: false,
+          timeouts: { connectMs: 1000, idleMs: 2000, totalMs: 3000 },
+        },
+        auth: {
+          enabled: true,
+          jwt: { algorithm: 'HS256', secret, issuer: 'me', audience: ['a', 'b'], clockSkewSeconds: 5 },
+        },
+        upload: {
+          multipartThresholdBytes: 8_000_000,
+          partBytes: 5 * MiB,
+          concurrentParts: 64,
+          maxObjectBytes: 5_000_000_000,
+          retry: { maxAttempts: 1, baseDelayMs: 7, maxDelayMs: 7 },
+        },
+      },
+    ],
+    logging: { level: 'debug', format: 'pretty' },
+    notices: [],
+  });
+});
+
+test('an endpoint makes path style the default, and one audience becomes a list', () => {
+  const [bucket] = load(`
+buckets:
+  - name: uploads
+    s3: { endpoint: "https://s3.example.com" }
+    auth: { jwt: { secret: "\${JWT_SECRET}", audience: me } }
+`).buckets;
+  expect(bucket?.storage).toMatchObject({ endpoint: 'https://s3.example.com', forcePathStyle: true });
+  expect(bucket?.auth).toMatchObject({ jwt: { audience: ['me'] } });
+});
+
+test('a name pattern has no prefix and takes its bucket from the path, or the one that is named', () => {
+  const config = load(`
+buckets:
+  - { name: "team-*", s3: {}, ${auth} }
+  - { name: "*", s3: { bucket: all-others }, ${auth} }
+`);
+  expect(config.buckets).toMatchObject([
+    { name: 'team-*', isPattern: true, pathPrefix: undefined, storage: { bucket: undefined } },
+    { name: '*', isPattern: true, pathPrefix: undefined, storage: { bucket: 'all-others' } },
+  ]);
+});
+
+test('all of it is frozen', () => {
+  const frozen = (value: unknown): boolean =>
+    typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
+  expect(frozen(load(`buckets: [{ name: uploads, s3: {}, ${auth} }]`))).toBe(true);
+});
+
+test('text from the environment stands for numbers, sizes and flags, and for nothing more than a value', () => {
+  const config = load(
+    `
+server:
+  workers: "\${WORKERS}"
+  limits: { memory_budget: "\${BUDGET}", max_connections: "\${MAX}", idle_timeout_seconds: "\${IDLE:-1.5}" }
+  state_dir: "\${INJECTED}"
+buckets:
+  - { name: uploads, filesystem: { root: ./data }, auth: { enabled: "\${AUTH}" } }
+`,
+    { WORKERS: '3', BUDGET: '64MiB', MAX: '17', AUTH: 'false', INJECTED: 'x\nlogging: { level: trace }' },
+  );
+  expect(config.server).toMatchObject({
+    workers: 3,
+    limits: { memoryBudgetBytes: 64 * MiB, maxConnections: 17, idleTimeoutMs: 1500 },
+    stateDir: 'x\nlogging: { level: trace }',
+  });
+  expect(config.logging.level).toBe('info');
+  expect(config.buckets[0]?.auth).toEqual({ enabled: false });
+});
+
+test('anchors share settings between buckets', () => {
+  const config = load(`
+buckets:
+  - { name: one-bucket, s3: &s3 { endpoint: "http://a:9000" }, ${auth} }
+  - { name: two-bucket, s3: *s3, ${auth} }
+`);
+  expect(config.buckets[1]?.storage).toMatchObject({ endpoint: 'http://a:9000', bucket: 'two-bucket' });
+});
+
+test('the zero_copy block of older documentation loads, and is answered with a line', () => {
+  const config = load(`
+server: { zero_copy: { enabled: true, pipe_buffer_size: 1048576 } }
+buckets: [{ name: uploads, s3: {}, auth: { enabled: false } }]
+`);
+  expect(config.notices).toEqual([
+    'bucket uploads: auth.enabled is false, so whoever reaches the proxy may upload to it',
+    'server.zero_copy has no effect: bodies are verified on their way, so no kernel path applies to them',
+  ]);
+});
+
+describe('the embedded configuration', () => {
+  test('listens here only, with one bucket in a folder', () => {
+    const config = embeddedConfig({ secret });
+    expect(config).toEqual(
+      load(`buckets: [{ name: uploads, path_prefix: /uploads, filesystem: { root: ./data }, ${auth} }]`),
+    );
+  });
+
+  test('takes folders and an address', () => {
+    const config = embeddedConfig({ secret, dataDir: '/d', stateDir: '/s', address: 'localhost:0' });
+    expect(config.server).toMatchObject({ address: { host: 'localhost', port: 0 }, stateDir: '/s' });
+    expect(config.buckets[0]?.storage).toEqual({ kind: 'filesystem', root: '/d' });
+  });
+
+  test('goes through the same checks', () => {
+    expect(() => embeddedConfig({ secret: 'short' })).toThrow(ConfigError);
+    expect(() => embeddedConfig({ secret: 'short' })).toThrow(
+      'buckets[0].auth.jwt.secret: must have at least 32 bytes',
+    );
+  });
+});
+
+describe('which file is read', () => {
+  let cwd: string;
+  beforeEach(() => {
+    cwd = mkdtempSync(join(tmpdir(), 'mizuchi-config-'));
+    for (const name of ['config.yaml', 'by-flag.yaml', 'by-variable.yaml']) {
+      writeFileSync(join(cwd, name), `buckets: [{ name: uploads, filesystem: { root: ./of-${name} }, ${auth} }]`);
+    }
+  });
+  afterEach(() => rmSync(cwd, { recursive: true }));
+
+  const rootOf = (options: { configPath?: string; env: Record<string, string> }) =>
+    readConfig({ ...options, cwd })?.buckets[0]?.storage;
+
+  test('the flag, else the variable, else config.yaml', () => {
+    const MIZUCHI_CONFIG = join(cwd, 'by-variable.yaml');
+    expect(rootOf({ configPath: 'by-flag.yaml', env: { ...env, MIZUCHI_CONFIG } })).toMatchObject({
+      root: './of-by-flag.yaml',
+    });
+    expect(rootOf({ env: { ...env, MIZUCHI_CONFIG } })).toMatchObject({ root: './of-by-variable.yaml' });
+    expect(rootOf({ env: { ...env, MIZUCHI_CONFIG: '' } })).toMatchObject({ root: './of-config.yaml' });
+  });
+
+  test('undefined only when none is asked for and none is there', () => {
+    rmSync(join(cwd, 'config.yaml'));
+    expect(rootOf({ env })).toBeUndefined();
+    expect(() => rootOf({ env: { ...env, MIZUCHI_CONFIG: 'gone.yaml' } })).toThrow(
+      'gone.yaml: 1 fault\n  the file cannot be read (ENOENT)',
+    );
+    expect(() => rootOf({ configPath: '.', env })).toThrow('the file cannot be read (EISDIR)');
+  });
+
+  test('a fault names the file', () => {
+    writeFileSync(join(cwd, 'config.yaml'), 'buckets: []');
+    expect(() => rootOf({ env })).toThrow('config.yaml: 1 fault\n  line 1: buckets: must have at least 1');
+  });
+});

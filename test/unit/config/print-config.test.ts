@@ -1,0 +1,39 @@
+// The effective configuration as YAML, secrets hidden.
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { loadConfig } from '../../../src/config/load-config.ts';
+import { printConfig } from '../../../src/config/print-config.ts';
+
+const secret = 'Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Ya';
+const text = `
+server: { address: "[::1]:1", tls: { cert_file: c, key_file: k }, limits: { idle_timeout_seconds: 1.5 } }
+buckets:
+  - name: uploads
+    s3: { endpoint: "http://h:1", access_key: AccessKeyHere, secret_key: SecretKeyHere, session_token: TokenHere }
+    auth: { jwt: { secret: ${secret}, issuer: i, audience: [a, b] } }
+    upload: { part_size: 8MiB }
+  - { name: "a-*", s3: {}, auth: { enabled: false } }
+  - { name: folder, filesystem: { root: ./d }, auth: { jwt: { secret: ${secret} } } }
+logging: { level: warn, format: json }
+`;
+
+test('no secret is printed', () => {
+  const printed = printConfig(loadConfig({ path: 'c', text, env: {} }));
+  expect(printed).not.toMatch(new RegExp(`AccessKeyHere|SecretKeyHere|TokenHere|${secret}`));
+  expect(parse(printed).buckets[0].s3).toMatchObject({
+    access_key: '(hidden)',
+    secret_key: '(hidden)',
+    session_token: '(hidden)',
+  });
+  expect(() => loadConfig({ path: 'c', text: printed, env: {} })).toThrow('must have at least 32 bytes');
+});
+
+test('what is printed means the same configuration, once its secrets are there again', () => {
+  const config = loadConfig({ path: 'c', text, env: {} });
+  const printed = printConfig(config)
+    .replaceAll('secret: (hidden)', `secret: ${secret}`)
+    .replace('access_key: (hidden)', 'access_key: AccessKeyHere')
+    .replace('secret_key: (hidden)', 'secret_key: SecretKeyHere')
+    .replace('session_token: (hidden)', 'session_token: TokenHere');
+  expect(loadConfig({ path: 'c', text: printed, env: {} })).toEqual(config);
+});

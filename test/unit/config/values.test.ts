@@ -1,0 +1,103 @@
+// The checks of single values: listening addresses, bucket names, secrets.
+import { describe, expect, test } from 'vitest';
+import { findBucketNameFault, findBucketPatternFault } from '../../../src/bucket-name.ts';
+import { findSecretFault } from '../../../src/config/find-secret-fault.ts';
+import { parseListenAddress } from '../../../src/config/parse-listen-address.ts';
+
+describe('listening addresses', () => {
+  test.each([
+    ['127.0.0.1:8080', '127.0.0.1', 8080],
+    ['0.0.0.0:0', '0.0.0.0', 0],
+    ['localhost:65535', 'localhost', 65_535],
+    ['proxy.example.com:80', 'proxy.example.com', 80],
+    ['[::1]:8080', '::1', 8080],
+    ['[::]:443', '::', 443],
+  ])('%s', (text, host, port) => {
+    expect(parseListenAddress(text)).toEqual({ host, port });
+  });
+
+  test.each(['', '8080', ':8080', 'localhost', 'localhost:', 'localhost:65536', 'localhost:-1', 'localhost:http'])(
+    '%j is refused',
+    (text) => {
+      expect(parseListenAddress(text)).toBeUndefined();
+    },
+  );
+
+  test.each(['::1:8080', '[::1]', '[::g]:1', '[127.0.0.1]:1', 'a b:1', 'http://a:1', 'a:1:2', 'a:1\n', '-a:1', 'a/:1'])(
+    '%j is refused too',
+    (text) => {
+      expect(parseListenAddress(text)).toBeUndefined();
+    },
+  );
+});
+
+describe('bucket names', () => {
+  test.each(['abc', 'my-bucket', 'a.b.c', '123', '1.2.3', `a${'b'.repeat(62)}`, 'a-.b'])('%s is one', (name) => {
+    expect(findBucketNameFault(name)).toBeUndefined();
+  });
+
+  test.each([
+    ['ab', 'must have 3 to 63 characters'],
+    ['a'.repeat(64), 'must have 3 to 63 characters'],
+    ['Uploads', 'may hold lower-case letters, digits, dots and hyphens only'],
+    ['my_bucket', 'may hold lower-case letters, digits, dots and hyphens only'],
+    ['a/b/c', 'may hold lower-case letters, digits, dots and hyphens only'],
+    ['-abc', 'must begin and end with a letter or digit'],
+    ['abc.', 'must begin and end with a letter or digit'],
+    ['a..b', 'must not hold two dots in a row'],
+    ['192.168.5.4', 'must not look like an IP address'],
+    ['xn--abc', 'must not use xn--, which S3 reserves'],
+    ['abc-s3alias', 'must not use -s3alias, which S3 reserves'],
+    ['abc--x-s3', 'must not use --x-s3, which S3 reserves'],
+  ])('%s is none', (name, fault) => {
+    expect(findBucketNameFault(name)).toBe(fault);
+  });
+
+  test('patterns hold the characters of names and *', () => {
+    for (const pattern of ['*', 'team-*', '*.example', 'a*b*c']) {
+      expect(findBucketPatternFault(pattern)).toBeUndefined();
+    }
+    expect(findBucketPatternFault('Team-*')).toContain('lower-case');
+    expect(findBucketPatternFault('a/*')).toContain('lower-case');
+    expect(findBucketPatternFault('a**')).toBe('must not hold two * in a row');
+    expect(findBucketPatternFault(`${'a'.repeat(63)}*`)).toBe('must have at most 63 characters');
+  });
+});
+
+describe('secrets', () => {
+  test.each([
+    'Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Ya',
+    'y3JqgqZ2pXn0l7uC0W1oYw2o5Tzv1gk9bqJx8m4o3aE=',
+    'eine lange Passphrase für die Tokens',
+    'ключ-для-токенов-0123',
+  ])('%s is fit', (secret) => {
+    expect(findSecretFault(secret)).toBeUndefined();
+  });
+
+  test('bytes are counted, not characters', () => {
+    expect(findSecretFault('Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Y')).toBe('must have at least 32 bytes');
+    expect(findSecretFault('ключдлятокено012')).toBe('must have at least 32 bytes');
+    expect(findSecretFault('')).toBe('must have at least 32 bytes');
+  });
+
+  test.each([
+    'changeme-changeme-please-0123456789',
+    'CHANGE_ME_TO_A_LONG_RANDOM_STRING_0',
+    'please-change-this-to-something-long',
+    'your-secret-key-that-is-long-enough-now',
+    'your-super-secret-jwt-key-min-32-chars',
+    '<your secret goes here, 32 bytes min>',
+    'replace-me-with-a-real-secret-000000',
+    'a-string-secret-at-least-256-bits-long',
+  ])('%s is a placeholder', (secret) => {
+    expect(findSecretFault(secret)).toBe('is a placeholder: choose a secret');
+  });
+
+  test('a variable that was never filled in is no secret', () => {
+    expect(findSecretFault('${JWT_SECRET_OF_THE_UPLOAD_PROXY}')).toBe('must not hold a ${ that was never filled in');
+  });
+
+  test.each(['a'.repeat(40), 'abcd'.repeat(9), '0'.repeat(32), '🔑'.repeat(8)])('%s repeats itself', (secret) => {
+    expect(findSecretFault(secret)).toBe('must not be the same few characters again and again');
+  });
+});

@@ -1,0 +1,130 @@
+// The place where push becomes pull: nothing is lost, connections are paused and resumed, silence ends a body.
+import { describe, expect, test } from 'vitest';
+import { ClientGone } from '../../../src/http.ts';
+import { createPushedBody } from '../../support/pushed-body.ts';
+
+const kib = 1024;
+
+describe('reading', () => {
+  test('hands out what was pushed before and after it was asked for', async () => {
+    const { reader, push, budget } = createPushedBody();
+    push(Buffer.from('ab'));
+    const first = await reader.read();
+    expect(Buffer.from(first!.bytes).toString()).toBe('ab');
+    const pending = reader.read();
+    push(Buffer.from('cd'), true);
+    const second = await pending;
+    expect(Buffer.from(second!.bytes).toString()).toBe('cd');
+    expect(await reader.read()).toBeNull();
+    first!.release();
+    second!.release();
+    expect(budget.lentBytes).toBe(0);
+  });
+
+  test('joins what arrives while nobody asks', async () => {
+    const { reader, push } = createPushedBody();
+    for (const letter of 'hello') push(Buffer.from(letter), letter === 'o');
+    expect(Buffer.from((await reader.read())!.bytes).toString()).toBe('hello');
+  });
+
+  test('lends one slab again and again to a client that crawls', async () => {
+    const { reader, push, budget } = createPushedBody();
+    for (let i = 0; i < 100; i++) {
+      push(Buffer.from([i]));
+      const chunk = await reader.read();
+      expect(chunk!.bytes[0]).toBe(i);
+      chunk!.release();
+      expect(budget.lentBytes).toBe(0);
+    }
+  });
+
+  test('does not write over bytes that are still held', async () => {
+    const { reader, push } = createPushedBody();
+    push(Buffer.from('first'));
+    const held = await reader.read();
+    push(Buffer.from('second'));
+    expect(Buffer.from(held!.bytes).toString()).toBe('first');
+  });
+});
+
+describe('flow', () => {
+  test('pauses when too much lies unread, resumes when it has been read', async () => {
+    const { reader, push, isPaused } = createPushedBody();
+    push(Buffer.alloc(512 * kib));
+    expect(isPaused()).toBe(true);
+    (await reader.read())?.release();
+    (await reader.read())?.release();
+    expect(isPaused()).toBe(false);
+  });
+
+  test('pauses every body when memory is exhausted, and goes on when it is given back', async () => {
+    const first = createPushedBody({ budgetBytes: 4096 * kib });
+    const second = createPushedBody({ budget: first.budget, room: first.room });
+    const slabs = Array.from({ length: 15 }, () => first.budget.lend());
+    second.push(Buffer.alloc(1));
+    expect(first.isPaused()).toBe(true);
+    expect(second.isPaused()).toBe(true);
+    for (const slab of slabs.splice(0, 8)) slab.release();
+    expect(first.isPaused()).toBe(false);
+    expect(second.isPaused()).toBe(false);
+  });
+});
+
+describe('ends', () => {
+  test('a body whose client left rejects, and gives back what lay unread', async () => {
+    const { reader, push, budget } = createPushedBody();
+    push(Buffer.alloc(100 * kib));
+    reader.detach();
+    await expect(reader.read()).rejects.toBeInstanceOf(ClientGone);
+    expect(budget.lentBytes).toBe(0);
+  });
+
+  test('a cancelled body rejects the pending read, and drops what still comes', async () => {
+    const { reader, push, budget } = createPushedBody();
+    const pending = reader.read();
+    const reason = new Error('enough');
+    reader.cancel(reason);
+    await expect(pending).rejects.toBe(reason);
+    push(Buffer.alloc(10));
+    expect(budget.lentBytes).toBe(0);
+  });
+
+  test('silence longer than the limit is a RequestTimeout; a paused body is not silent', () => {
+    const limits = { idleTimeoutSeconds: 10, uploadTimeoutSeconds: 0 };
+    const { reader, push } = createPushedBody({ limits });
+    const told: string[] = [];
+    reader.onTimeout = (error) => told.push(error.code);
+    reader.pause();
+    reader.tick(30, limits);
+    expect(told).toEqual([]);
+    reader.resume();
+    push(Buffer.alloc(1));
+    reader.tick(5, limits);
+    expect(told).toEqual([]);
+    reader.tick(11, limits);
+    expect(told).toEqual(['RequestTimeout']);
+  });
+
+  test('an upload that takes longer than is allowed ends, however busy it is', () => {
+    const limits = { idleTimeoutSeconds: 10, uploadTimeoutSeconds: 20 };
+    const { reader } = createPushedBody({ limits });
+    const told: string[] = [];
+    reader.onTimeout = (error) => told.push(error.code);
+    reader.tick(9, limits);
+    reader.tick(21, limits);
+    expect(told).toEqual(['RequestTimeout']);
+  });
+
+  test("the server's own timer is re-armed while a body is read", () => {
+    const limits = { idleTimeoutSeconds: 60, uploadTimeoutSeconds: 0 };
+    const { reader, room } = createPushedBody({ limits });
+    const calls: string[] = [];
+    const watched = new (reader.constructor as typeof import('../../../src/server/read-body.ts').BodyReader)(
+      room,
+      { pause: () => calls.push('pause'), resume: () => calls.push('resume') },
+      undefined,
+    );
+    for (let second = 1; second <= 9; second++) watched.tick(second, limits);
+    expect(calls).toEqual(['pause', 'resume', 'pause', 'resume']);
+  });
+});

@@ -1,0 +1,91 @@
+// The memory budget: what is lent comes back, pressure is felt in steps, and reservations are granted in turn.
+import { describe, expect, test } from 'vitest';
+import { ByteBudget, slabBytes } from '../../../../src/upload/body/byte-budget.ts';
+
+const noReader = { onExhausted: () => {}, onRelief: () => {} };
+const never = new AbortController().signal;
+
+describe('lending', () => {
+  test('uses returned memory again', () => {
+    const budget = new ByteBudget(16 * slabBytes);
+    const slab = budget.lend();
+    const { bytes } = slab;
+    slab.release();
+    expect(budget.lend().bytes).toBe(bytes);
+  });
+
+  test('gives a slab back only with its last reference', () => {
+    const budget = new ByteBudget(16 * slabBytes);
+    const slab = budget.lend();
+    slab.retain();
+    slab.release();
+    expect(budget.lentBytes).toBe(slabBytes);
+    slab.release();
+    expect(budget.lentBytes).toBe(0);
+  });
+
+  test('has what is kept given back, most first, when it gets tight', () => {
+    const budget = new ByteBudget(8 * slabBytes);
+    const slabs = Array.from({ length: 5 }, () => budget.lend());
+    const dropped: string[] = [];
+    const holder = (name: string, slab: { release(): void }, keptBytes: number) => ({
+      keptBytes,
+      dropKept() {
+        dropped.push(name);
+        this.keptBytes = 0;
+        slab.release();
+      },
+    });
+    budget.register(holder('small', slabs[0]!, 10));
+    budget.register(holder('large', slabs[1]!, 20));
+    budget.lend();
+    expect(dropped).toEqual(['large']);
+  });
+
+  test('stops the readers when nothing is left, and wakes them when something is', () => {
+    const budget = new ByteBudget(4 * slabBytes);
+    const told: string[] = [];
+    budget.setReader({ onExhausted: () => told.push('exhausted'), onRelief: () => told.push('relief') });
+    const slabs = Array.from({ length: 4 }, () => budget.lend());
+    expect(told).toEqual(['exhausted']);
+    expect(budget.isExhausted).toBe(true);
+    slabs[0]?.release();
+    expect(told).toEqual(['exhausted', 'relief']);
+    expect(budget.freeBytes).toBe(slabBytes);
+  });
+});
+
+describe('reservations', () => {
+  test('are granted in turn as earlier ones end', async () => {
+    const budget = new ByteBudget(100);
+    budget.setReader(noReader);
+    expect(await budget.reserve(50, 1000, never)).toBe(true);
+    const order: number[] = [];
+    const second = budget.reserve(40, 10_000, never).then((granted) => granted && order.push(2));
+    const third = budget.reserve(5, 10_000, never).then((granted) => granted && order.push(3));
+    expect(budget.tryReserve(1)).toBe(false);
+    budget.unreserve(50);
+    await Promise.all([second, third]);
+    expect(order).toEqual([2, 3]);
+  });
+
+  test('are refused when the time is over, and let the next one pass', async () => {
+    const budget = new ByteBudget(100);
+    expect(budget.tryReserve(30)).toBe(true);
+    const late = budget.reserve(50, 5, never);
+    const small = budget.reserve(20, 10_000, never);
+    expect(await late).toBe(false);
+    expect(await small).toBe(true);
+  });
+
+  test('end with the signal', async () => {
+    const budget = new ByteBudget(100);
+    expect(budget.tryReserve(50)).toBe(true);
+    const stop = new AbortController();
+    const waiting = budget.reserve(10, 10_000, stop.signal);
+    stop.abort();
+    expect(await waiting).toBe(false);
+    budget.unreserve(50);
+    expect(budget.tryReserve(50)).toBe(true);
+  });
+});

@@ -1,0 +1,318 @@
+// Bodies on their way from a reader to a backend that is slow, fails, or is tried again: the same bytes arrive, in order,
+// and every byte of memory comes back.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { S3Error } from '../../../../src/errors.ts';
+import type { OutgoingBody, Stored } from '../../../../src/storage/storage.ts';
+import { ByteBudget } from '../../../../src/upload/body/byte-budget.ts';
+import { HeldPart } from '../../../../src/upload/body/held-part.ts';
+import { IncomingBody } from '../../../../src/upload/body/incoming-body.ts';
+import { fillPart, sendPartsWhileReceiving, sendWholeParts } from '../../../../src/upload/body/send-parts.ts';
+import { sendWhole } from '../../../../src/upload/body/send-whole.ts';
+import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
+import { createVerifier } from '../../../../src/upload/body/verify.ts';
+import { createPushedBody, type PushedBody } from '../../../support/pushed-body.ts';
+
+const kib = 1024;
+const retry = { maxAttempts: 3, baseDelayMs: 1, maxDelayMs: 2 };
+
+function bytesOf(length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  for (let i = 0; i < length; i++) bytes[i] = (i * 31 + (i >> 8)) & 0xff;
+  return bytes;
+}
+
+const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** Pushes the bytes cut at the given sizes, waiting while the connection is paused, as a client's kernel would. */
+async function pushAll(
+  body: PushedBody,
+  bytes: Buffer,
+  cuts: readonly number[],
+  until = bytes.byteLength,
+): Promise<void> {
+  let offset = 0;
+  for (let i = 0; offset < until; i++) {
+    while (body.isPaused()) await tick();
+    const end = Math.min(until, offset + (cuts[i % cuts.length] as number));
+    body.push(bytes.subarray(offset, end), end === bytes.byteLength);
+    offset = end;
+    if (i % 3 === 0) await tick();
+  }
+  if (bytes.byteLength === 0) body.push(bytes, true);
+}
+
+/** What a backend does with one attempt: takes everything, or fails after some bytes. */
+async function take(outgoing: OutgoingBody, failAfterBytes: number): Promise<Buffer> {
+  const taken: Buffer[] = [];
+  let takenBytes = 0;
+  for (let chunk = await outgoing.read(); chunk !== null; chunk = await outgoing.read()) {
+    taken.push(Buffer.from(chunk.bytes));
+    takenBytes += chunk.bytes.byteLength;
+    // Released later than taken, as after a write to a socket.
+    setImmediate(() => chunk.release());
+    if (takenBytes > failAfterBytes) {
+      await tick();
+      throw new S3Error('ServiceUnavailable', { retryable: true });
+    }
+  }
+  await tick();
+  return Buffer.concat(taken);
+}
+
+const stored: Stored = { etag: '"e"', headers: new Map() };
+
+function setUp(bytes: Buffer, length: number | undefined, budgetBytes: number) {
+  const pushed = createPushedBody({ length, budgetBytes });
+  const verifier = createVerifier({ length, maxBytes: 1e9, digests: [] });
+  const body = new IncomingBody(pushed.reader, verifier, length);
+  return {
+    pushed,
+    body,
+    budget: pushed.budget,
+    memory: new UploadMemory(pushed.budget),
+    signal: new AbortController(),
+  };
+}
+
+async function settleMemory(budget: ByteBudget): Promise<number> {
+  for (let i = 0; i < 20 && budget.lentBytes > 0; i++) await tick();
+  return budget.lentBytes;
+}
+
+const cutsArbitrary = fc.array(fc.integer({ min: 1, max: 600 * kib }), { minLength: 1, maxLength: 12 });
+const failuresArbitrary = fc.array(fc.option(fc.integer({ min: 0, max: 300 * kib }), { nil: undefined }), {
+  maxLength: 6,
+});
+
+describe('parts sent while they are received', () => {
+  test('carry the same bytes for any cut of the input and any failures that are retried', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 3000 * kib }),
+        fc.integer({ min: 20 * kib, max: 700 * kib }),
+        cutsArbitrary,
+        failuresArbitrary,
+        async (length, partBytes, cuts, failures) => {
+          const bytes = bytesOf(length);
+          const { pushed, body, memory, budget, signal } = setUp(bytes, length, 64 * 1024 * kib);
+          const parts: Buffer[] = [];
+          const attempts: number[] = [];
+          const sending = sendPartsWhileReceiving(body, {
+            send: async (partNumber, outgoing) => {
+              const attempt = (attempts[partNumber] = (attempts[partNumber] ?? 0) + 1);
+              const failAfter = attempt === 1 ? failures[partNumber - 1] : undefined;
+              parts[partNumber - 1] = await take(outgoing, failAfter ?? Number.POSITIVE_INFINITY);
+              return stored;
+            },
+            memory,
+            concurrentParts: 3,
+            retry,
+            signal: signal.signal,
+            length,
+            partBytes,
+          });
+          await Promise.all([pushAll(pushed, bytes, cuts), sending]);
+          const completed = await sending;
+          expect(completed.map(({ partNumber }) => partNumber)).toEqual(parts.map((_, i) => i + 1));
+          expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+          expect(parts.slice(0, -1).every((part) => part.byteLength === partBytes)).toBe(true);
+          memory.close();
+          expect(await settleMemory(budget)).toBe(0);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test('stop at the first failure that is not retried, with its cause, and give everything back', async () => {
+    const bytes = bytesOf(2000 * kib);
+    const { pushed, body, memory, budget, signal } = setUp(bytes, bytes.byteLength, 64 * 1024 * kib);
+    const cause = new S3Error('AccessDenied');
+    const sending = sendPartsWhileReceiving(body, {
+      send: async (partNumber, outgoing) => {
+        if (partNumber === 2) throw cause;
+        await take(outgoing, Number.POSITIVE_INFINITY);
+        return stored;
+      },
+      memory,
+      concurrentParts: 2,
+      retry,
+      signal: signal.signal,
+      length: bytes.byteLength,
+      partBytes: 500 * kib,
+    });
+    const pushing = pushAll(pushed, bytes, [100 * kib]);
+    await expect(sending).rejects.toBe(cause);
+    await pushing;
+    memory.close();
+    expect(await settleMemory(budget)).toBe(0);
+  });
+
+  test('end when the client leaves, and give everything back', async () => {
+    const bytes = bytesOf(2000 * kib);
+    const { pushed, body, memory, budget, signal } = setUp(bytes, bytes.byteLength, 64 * 1024 * kib);
+    const sending = sendPartsWhileReceiving(body, {
+      send: async (_, outgoing) => {
+        await take(outgoing, Number.POSITIVE_INFINITY);
+        return stored;
+      },
+      memory,
+      concurrentParts: 2,
+      retry,
+      signal: signal.signal,
+      length: bytes.byteLength,
+      partBytes: 500 * kib,
+    });
+    await pushAll(pushed, bytes, [70 * kib], 1234 * kib);
+    pushed.reader.detach();
+    await expect(sending).rejects.toThrow('client closed');
+    memory.close();
+    expect(await settleMemory(budget)).toBe(0);
+  });
+
+  test('shrink to their window under pressure and still finish', async () => {
+    const bytes = bytesOf(12 * 1024 * kib);
+    // Less than a part: it can be sent, but never be kept.
+    const { pushed, body, memory, budget, signal } = setUp(bytes, bytes.byteLength, 4 * 1024 * kib);
+    let mostLentBytes = 0;
+    const parts: Buffer[] = [];
+    const sending = sendPartsWhileReceiving(body, {
+      send: async (partNumber, outgoing) => {
+        const taken: Buffer[] = [];
+        for (let chunk = await outgoing.read(); chunk !== null; chunk = await outgoing.read()) {
+          mostLentBytes = Math.max(mostLentBytes, budget.lentBytes);
+          taken.push(Buffer.from(chunk.bytes));
+          await tick();
+          chunk.release();
+        }
+        parts[partNumber - 1] = Buffer.concat(taken);
+        return stored;
+      },
+      memory,
+      concurrentParts: 4,
+      retry,
+      signal: signal.signal,
+      length: bytes.byteLength,
+      partBytes: 5 * 1024 * kib,
+    });
+    await Promise.all([pushAll(pushed, bytes, [512 * kib]), sending]);
+    expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+    expect(mostLentBytes).toBeLessThanOrEqual(4 * 1024 * kib + 1024 * kib);
+    memory.close();
+    expect(await settleMemory(budget)).toBe(0);
+  });
+});
+
+describe('parts of a body of unknown length', () => {
+  test('are whole, in order, and carry the same bytes', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 301 * kib, max: 3000 * kib }),
+        cutsArbitrary,
+        failuresArbitrary,
+        async (length, cuts, failures) => {
+          const partBytes = 300 * kib;
+          const bytes = bytesOf(length);
+          const { pushed, body, memory, budget, signal } = setUp(bytes, undefined, 64 * 1024 * kib);
+          const pushing = pushAll(pushed, bytes, cuts);
+          const first = new HeldPart(memory, undefined, true);
+          const rest = await fillPart(first, body, partBytes);
+          let reserved = 0;
+          const parts: Buffer[] = [];
+          const attempts: number[] = [];
+          await sendWholeParts(body, {
+            send: async (partNumber, outgoing) => {
+              expect(outgoing.length).toBe(Math.min(partBytes, length - (partNumber - 1) * partBytes));
+              const attempt = (attempts[partNumber] = (attempts[partNumber] ?? 0) + 1);
+              parts[partNumber - 1] = await take(
+                outgoing,
+                (attempt === 1 ? failures[partNumber - 1] : undefined) ?? Infinity,
+              );
+              return stored;
+            },
+            memory,
+            concurrentParts: 3,
+            retry,
+            signal: signal.signal,
+            partBytes,
+            maxParts: 100,
+            first,
+            rest,
+            tryReserve: () => reserved < 1 && ++reserved > 0,
+            unreserve: () => void reserved--,
+          });
+          await pushing;
+          expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+          expect(reserved).toBe(0);
+          memory.close();
+          expect(await settleMemory(budget)).toBe(0);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('a body sent whole', () => {
+  test('is sent again from its first byte after a failure that may be retried', async () => {
+    const bytes = bytesOf(900 * kib);
+    const { pushed, body, budget, signal } = setUp(bytes, bytes.byteLength, 64 * 1024 * kib);
+    let attempts = 0;
+    let taken = Buffer.alloc(0);
+    const sending = sendWhole(
+      async (outgoing) => {
+        taken = await take(outgoing, ++attempts === 1 ? 200 * kib : Number.POSITIVE_INFINITY);
+        return stored;
+      },
+      { body, budget, retry, signal: signal.signal },
+    );
+    await Promise.all([pushAll(pushed, bytes, [64 * kib]), sending]);
+    expect(attempts).toBe(2);
+    expect(taken.equals(bytes)).toBe(true);
+    expect(await settleMemory(budget)).toBe(0);
+  });
+
+  test('is not shown to the backend to its end when its digest is wrong', async () => {
+    const bytes = bytesOf(900 * kib);
+    const pushed = createPushedBody({ length: bytes.byteLength });
+    const digests = [{ algorithm: 'crc32', base64: 'AAAAAA==' }] as const;
+    const verifier = createVerifier({ length: bytes.byteLength, maxBytes: 1e9, digests });
+    const body = new IncomingBody(pushed.reader, verifier, bytes.byteLength);
+    let takenBytes = 0;
+    const sending = sendWhole(
+      async (outgoing) => {
+        for (let chunk = await outgoing.read(); chunk !== null; chunk = await outgoing.read()) {
+          takenBytes += chunk.bytes.byteLength;
+          chunk.release();
+        }
+        return stored;
+      },
+      { body, budget: pushed.budget, retry, signal: new AbortController().signal },
+    );
+    const pushing = pushAll(pushed, bytes, [64 * kib]);
+    await expect(sending).rejects.toMatchObject({ code: 'BadDigest' });
+    await pushing;
+    expect(takenBytes).toBeGreaterThan(0);
+    expect(takenBytes).toBeLessThan(bytes.byteLength);
+    expect(await settleMemory(pushed.budget)).toBe(0);
+  });
+
+  test('asks nothing of the backend when a body of one chunk is wrong', async () => {
+    const pushed = createPushedBody({ length: 5 });
+    const digests = [{ algorithm: 'md5', base64: 'AAAAAAAAAAAAAAAAAAAAAA==' }] as const;
+    const body = new IncomingBody(pushed.reader, createVerifier({ length: 5, maxBytes: 10, digests }), 5);
+    pushed.push(Buffer.from('hello'), true);
+    let asked = false;
+    const sending = sendWhole(
+      () => {
+        asked = true;
+        return Promise.resolve(stored);
+      },
+      { body, budget: pushed.budget, retry, signal: new AbortController().signal },
+    );
+    await expect(sending).rejects.toMatchObject({ code: 'BadDigest' });
+    expect(asked).toBe(false);
+    expect(pushed.budget.lentBytes).toBe(0);
+  });
+});

@@ -1,0 +1,83 @@
+// The journal across processes: entries of a living process are left alone, those of a killed one are found.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { isAbandoned } from '../../../../src/upload/open-uploads/process-lock.ts';
+import { openJournal } from '../../../../src/upload/open-uploads/upload-journal.ts';
+
+const entry = { bucketName: 'uploads', bucket: 'backend', key: 'a/ö b', uploadId: 'id-1' };
+let stateDir: string;
+
+beforeEach(async () => {
+  stateDir = await mkdtemp(join(tmpdir(), 'mizuchi-journal-'));
+});
+
+afterEach(() => rm(stateDir, { recursive: true, force: true }));
+
+/** Starts another process that opens the journal, adds the entry, and stays. */
+async function startOther() {
+  const script = `
+    import { openJournal } from '${new URL('../../../../src/upload/open-uploads/upload-journal.ts', import.meta.url).href}';
+    const journal = await openJournal(${JSON.stringify(stateDir)});
+    await journal.add(${JSON.stringify(entry)});
+    process.stdout.write('added');
+    setInterval(() => {}, 1000);`;
+  const other = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(other.stdout, 'data');
+  return other;
+}
+
+describe('the journal', () => {
+  test('leaves a living process alone, and finds what it left once it is killed', async () => {
+    const journal = await openJournal(stateDir);
+    const other = await startOther();
+    try {
+      expect(await journal.findAbandoned()).toEqual([]);
+    } finally {
+      other.kill('SIGKILL');
+      await once(other, 'exit');
+    }
+    const found = await journal.findAbandoned();
+    expect(found.map((one) => one.entry)).toEqual([entry]);
+    await found[0]?.remove();
+    expect(await journal.findAbandoned()).toEqual([]);
+    await journal.close();
+    expect(await readdir(join(stateDir, 'open-uploads'))).toEqual([]);
+  });
+
+  test('forgets what was completed, and keeps its folder only while something is open', async () => {
+    const journal = await openJournal(stateDir);
+    const forget = await journal.add(entry);
+    await journal.add({ ...entry, uploadId: 'id-2' });
+    await forget();
+    await journal.close();
+    // A process that ends with an open upload leaves it to be found: this one still lives, so nobody takes it yet.
+    const folders = await readdir(join(stateDir, 'open-uploads'));
+    expect(folders).toHaveLength(1);
+    const files = await readdir(join(stateDir, 'open-uploads', folders[0]!));
+    expect(files.filter((name) => name !== 'process.json')).toHaveLength(1);
+  });
+});
+
+describe('isAbandoned', () => {
+  test('is not deceived by a process id that was given to another process', async () => {
+    const journal = await openJournal(stateDir);
+    const [folder] = await readdir(join(stateDir, 'open-uploads'));
+    const path = join(stateDir, 'open-uploads', folder!);
+    expect(await isAbandoned(path)).toBe(false);
+    const { hostname } = await import('node:os');
+    await writeFile(join(path, 'process.json'), JSON.stringify({ host: hostname(), pid: process.pid, started: 'earlier' }));
+    expect(await isAbandoned(path)).toBe(true);
+    await journal.close();
+  });
+
+  test('waits for a process of another host, and for a folder that has no lock yet', async () => {
+    await writeFile(join(stateDir, 'process.json'), JSON.stringify({ host: 'elsewhere', pid: 1, started: '' }));
+    expect(await isAbandoned(stateDir)).toBe(false);
+    await rm(join(stateDir, 'process.json'));
+    expect(await isAbandoned(stateDir)).toBe(false);
+  });
+});
