@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // unit needs nothing; the others start real servers through test/servers and fail when one cannot be had.
+const needsServers = new Set(['contract', 'integration', 'fault']);
+
 const project = (name: string, timeoutMs: number) => ({
   test: {
     name,
@@ -9,6 +11,7 @@ const project = (name: string, timeoutMs: number) => ({
     hookTimeout: 60_000,
     pool: 'forks' as const,
     fileParallelism: name === 'unit',
+    globalSetup: needsServers.has(name) ? ['test/servers/ensure-servers.ts'] : [],
   },
 });
 

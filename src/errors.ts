@@ -2,6 +2,7 @@
 // Source: Amazon S3 API Reference, "Error responses", list of error codes.
 
 const table = {
+  AccessControlListNotSupported: [400, 'The bucket does not allow ACLs.'],
   AccessDenied: [403, 'Access Denied.'],
   AuthorizationHeaderMalformed: [400, 'The authorization header that you provided is not valid.'],
   BadDigest: [400, 'The Content-MD5 or checksum value that you specified did not match what the server received.'],

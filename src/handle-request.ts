@@ -15,6 +15,7 @@ import type { UploadSlots } from './upload/upload-slots.ts';
 /** A configured bucket with everything that serves it. */
 export interface Bucket {
   readonly name: string;
+  readonly region: string;
   readonly storage: Storage;
   readonly authenticate: Authenticator;
   readonly settings: UploadSettings;
@@ -94,6 +95,7 @@ async function serve(request: HttpRequest, progress: Progress, options: HandlerO
       clientBucket: address.bucketName,
       configuredBucket: bucket.name,
       object: { bucket: address.backendBucket, key: address.key ?? '' },
+      region: bucket.region,
       storage: bucket.storage,
       settings: bucket.settings,
       budget: options.budget,

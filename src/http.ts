@@ -62,6 +62,8 @@ export interface HttpRequest {
   readonly headers: RequestHeaders;
   /** Text form of the peer's address. */
   readonly clientIp: string;
+  /** Whether it came over TLS. */
+  readonly isTls: boolean;
   readonly body: RequestBody;
   /** Aborted (with ClientGone, or the S3Error that ended it) when the client left or ran out of time. */
   readonly signal: AbortSignal;

@@ -1,6 +1,6 @@
 // Builds every part once and joins them; the only file that knows them all.
 import { createAuthenticator } from './auth/authenticate.ts';
-import type { BucketConfig, Config } from './config/config.ts';
+import type { BucketConfig, Config, S3StorageConfig } from './config/config.ts';
 import { errorResponse } from './error-response.ts';
 import { S3Error } from './errors.ts';
 import { createRequestHandler, type Bucket, type Outcome } from './handle-request.ts';
@@ -97,6 +97,7 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
 function createBucket(bucket: BucketConfig, config: Config): Bucket {
   return {
     name: bucket.name,
+    region: bucket.storage.kind === 's3' ? bucket.storage.region : 'us-east-1',
     storage: createStorage(bucket),
     authenticate: createAuthenticator(bucket.auth),
     settings: { ...bucket.upload, queueTimeoutMs: config.server.limits.queueTimeoutMs },
@@ -105,8 +106,13 @@ function createBucket(bucket: BucketConfig, config: Config): Bucket {
 
 function createStorage({ storage }: BucketConfig): Storage {
   if (storage.kind === 'filesystem') return createFilesystemStorage({ root: storage.root });
-  const { region, endpoint, forcePathStyle, credentials, timeouts } = storage;
-  return createS3Storage({ region, endpoint, forcePathStyle, credentials, timeouts });
+  return createS3Storage({ ...storage, credentials: toS3Credentials(storage.credentials) });
+}
+
+function toS3Credentials(credentials: S3StorageConfig['credentials']) {
+  if (credentials === undefined) return undefined;
+  const { accessKey: accessKeyId, secretKey: secretAccessKey, sessionToken } = credentials;
+  return { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) };
 }
 
 function backendBucketOf({ storage, isPattern, name }: BucketConfig): string | undefined {

@@ -8,19 +8,28 @@ import type { RequestHead } from './snapshot-request.ts';
 
 /**
  * A client that is refused while it sends must be read on for a while: closing at once would reset the connection, and
- * the reset would overtake the answer (RFC 9112, section 9.6). What it sends is dropped, up to these bounds.
+ * the reset would overtake the answer (RFC 9112, section 9.6). What it sends is dropped, up to these bounds, and slowly:
+ * a client that is held up has time to see the answer.
  */
-const drainBytes = 32 * 1024 * 1024;
-const drainTotalMs = 10_000;
-/** A client that has been silent for this long waits for the end of the answer. */
-const drainSilenceMs = 250;
+const drainBytes = 64 * 1024 * 1024;
+const drainTickMs = 50;
+const drainTickBytes = 4 * 1024 * 1024;
+const drainTicks = 200;
+/** A client that has been silent for this long has nothing more to send. */
+const drainSilentTicks = 5;
 
 interface Drain {
   leftBytes: number;
-  leftMs: number;
-  heard: boolean;
-  finish: () => void;
-  timer: NodeJS.Timeout;
+  leftTicks: number;
+  silentTicks: number;
+  tickBytes: number;
+  readonly timer: NodeJS.Timeout;
+}
+
+export interface ExchangeOptions {
+  readonly id: string;
+  readonly isTls: boolean;
+  readonly room: ReadingRoom;
 }
 
 export class Exchange implements HttpRequest {
@@ -30,6 +39,7 @@ export class Exchange implements HttpRequest {
   readonly rawQuery: string;
   readonly headers: RequestHeaders;
   readonly clientIp: string;
+  readonly isTls: boolean;
   readonly body: BodyReader;
   readonly #response: UwsResponse;
   #aborter: AbortController | undefined;
@@ -39,8 +49,9 @@ export class Exchange implements HttpRequest {
   /** Called once, when nothing more will happen on this exchange. */
   onDone: () => void = () => {};
 
-  constructor(response: UwsResponse, head: RequestHead, room: ReadingRoom, id: string) {
+  constructor(response: UwsResponse, head: RequestHead, { id, isTls, room }: ExchangeOptions) {
     this.id = id;
+    this.isTls = isTls;
     this.method = head.method;
     this.rawPath = head.rawPath;
     this.rawQuery = head.rawQuery;
@@ -50,9 +61,10 @@ export class Exchange implements HttpRequest {
     this.body = new BodyReader(room, response, head.bodyLength);
     this.body.onTimeout = (error) => this.abort(error);
     response.onAborted(() => this.#onGone());
-    response.onData((chunk, isLast) =>
-      this.#drain === undefined ? this.body.push(chunk, isLast) : this.#drop(chunk.byteLength, isLast),
-    );
+    response.onData((chunk, isLast) => {
+      if (this.#drain === undefined) this.body.push(chunk, isLast);
+      else this.#drop(this.#drain, chunk.byteLength, isLast);
+    });
   }
 
   /** Made when it is first asked for: most small requests never need it. */
@@ -75,17 +87,15 @@ export class Exchange implements HttpRequest {
   /** Sends the answer. Nothing is sent to a client that has left. */
   respond(answer: HttpResponse, { close }: { close: boolean }): void {
     if (this.#gone) return;
-    if (this.body.ended) {
-      this.#send(answer, close);
-      this.#done();
-    } else {
-      this.#respondEarly(answer);
-    }
+    if (this.body.ended) this.#send(answer, close);
+    // The rest of a small body may lie in the very read that brought the head: then nothing is early, and the connection lives.
+    else setImmediate(() => this.#respondLater(answer, close));
   }
 
-  /** Closes the connection without a word. */
-  destroy(): void {
-    if (!this.#gone) this.#response.close();
+  #respondLater(answer: HttpResponse, close: boolean): void {
+    if (this.#gone) return;
+    if (this.body.ended) this.#send(answer, close);
+    else this.#respondEarly(answer);
   }
 
   #send(answer: HttpResponse, close: boolean): void {
@@ -96,56 +106,55 @@ export class Exchange implements HttpRequest {
       else if (answer.status === 204) response.endWithoutBody(undefined, close);
       else response.end(answer.body ?? '', close);
     });
+    this.#done();
   }
 
   /**
-   * Sends all of the answer but its last byte, so that the response object stays alive (and with it the means to close the
-   * connection), reads on for a bounded while, then sends that byte.
+   * Sends the whole answer, but by a way that leaves the response object alive, and with it the means to close the
+   * connection later: the status line is written as it is given, so it takes the rest of the message with it. What the
+   * server adds after it, a line end, is the end of the body.
    */
   #respondEarly(answer: HttpResponse): void {
-    const body = Buffer.from(answer.body === undefined || answer.body === '' ? '\n' : answer.body);
+    const bodyText = `${answer.body ?? ''}\r\n`;
+    const headers: (readonly [string, string])[] = [
+      ...answer.headers,
+      ['Content-Length', String(Buffer.byteLength(bodyText))],
+      ['Connection', 'close'],
+    ];
+    const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
     this.body.cancel(new ClientGone());
-    this.#response.cork(() => {
-      this.#writeHead(answer);
-      this.#response.writeHeader('Connection', 'close');
-      this.#response.tryEnd(body.subarray(0, -1), body.byteLength);
-    });
-    const finish = () => {
-      clearInterval(drain.timer);
-      if (this.#gone) return;
-      this.#response.cork(() => this.#response.tryEnd(body.subarray(-1), body.byteLength));
-      this.#done();
-    };
+    this.#response.cork(() =>
+      this.#response.writeStatus(`${statusOf(answer)}\r\n${lines}\r\n${bodyText.slice(0, -2)}`),
+    );
     const drain: Drain = {
       leftBytes: drainBytes,
-      leftMs: drainTotalMs,
-      heard: true,
-      finish,
-      timer: setInterval(() => this.#checkDrain(), drainSilenceMs),
+      leftTicks: drainTicks,
+      silentTicks: 0,
+      tickBytes: 0,
+      timer: setInterval(() => this.#tickDrain(drain), drainTickMs),
     };
     this.#drain = drain;
     this.body.resume();
   }
 
-  #drop(byteLength: number, isLast: boolean): void {
-    const drain = this.#drain;
-    if (drain === undefined || this.#gone) return;
-    drain.heard = true;
+  #drop(drain: Drain, byteLength: number, isLast: boolean): void {
+    if (this.#gone) return;
     drain.leftBytes -= byteLength;
-    if (isLast) drain.finish();
-    else if (drain.leftBytes < 0) this.#response.close();
+    drain.tickBytes += byteLength;
+    if (isLast || drain.leftBytes < 0) this.#response.close();
+    else if (drain.tickBytes > drainTickBytes) this.body.pause();
   }
 
-  #checkDrain(): void {
-    const drain = this.#drain as Drain;
-    drain.leftMs -= drainSilenceMs;
-    if (!drain.heard) drain.finish();
-    else if (drain.leftMs <= 0) this.#response.close();
-    drain.heard = false;
+  #tickDrain(drain: Drain): void {
+    drain.leftTicks--;
+    drain.silentTicks = drain.tickBytes === 0 ? drain.silentTicks + 1 : 0;
+    drain.tickBytes = 0;
+    if (drain.silentTicks >= drainSilentTicks || drain.leftTicks <= 0) this.#response.close();
+    else this.body.resume();
   }
 
   #writeHead(answer: HttpResponse): void {
-    this.#response.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? 'Unknown'}`);
+    this.#response.writeStatus(statusOf(answer));
     for (const [name, value] of answer.headers) this.#response.writeHeader(name, value);
   }
 
@@ -163,4 +172,8 @@ export class Exchange implements HttpRequest {
     this.body.detach();
     this.onDone();
   }
+}
+
+function statusOf({ status }: HttpResponse): string {
+  return `${status} ${STATUS_CODES[status] ?? 'Unknown'}`;
 }

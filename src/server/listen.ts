@@ -19,6 +19,10 @@ declare module 'uWebSockets.js' {
   }
 }
 
+/** The values of the addon's ListenOptions, which it declares but does not export. */
+const sharedPort = 0;
+const exclusivePort = 1;
+
 export interface EdgeOptions {
   readonly host: string;
   /** 0 = any free port. */
@@ -72,7 +76,7 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
   app.any('/*', (response, uwsRequest) => {
     const head = snapshotRequest(uwsRequest);
     const id = `${idPrefix}${(requestCount++).toString(16).toUpperCase().padStart(6, '0')}`;
-    const exchange = new Exchange(response, head, room, id);
+    const exchange = new Exchange(response, head, { id, room, isTls: options.tls !== undefined });
     exchanges.add(exchange);
     room.enter(exchange.body);
     exchange.onDone = () => {
@@ -88,15 +92,12 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
   });
 
   const socket = await new Promise<us_listen_socket>((resolve, reject) => {
-    const exclusive = options.sharePort
-      ? uws.ListenOptions.LIBUS_LISTEN_DEFAULT
-      : uws.ListenOptions.LIBUS_LISTEN_EXCLUSIVE_PORT;
     const listening = (token: us_listen_socket | false) => {
       if (token === false)
         reject(new Error(`cannot listen on ${options.host}:${options.port}: the address is in use or not ours`));
       else resolve(token);
     };
-    app.listen(options.host, options.port, exclusive, listening);
+    app.listen(options.host, options.port, options.sharePort ? sharedPort : exclusivePort, listening);
   });
 
   return {

@@ -24,6 +24,8 @@ export interface OperationContext {
   readonly configuredBucket: string;
   /** The object in the backend. */
   readonly object: ObjectAddress;
+  /** The region that clients are told. */
+  readonly region: string;
   readonly storage: Storage;
   readonly settings: UploadSettings;
   readonly budget: ByteBudget;

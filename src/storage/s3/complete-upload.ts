@@ -12,6 +12,9 @@ const maxRemembered = 1000;
 export function createCompleteUpload(client: ControlClient): Storage['completeMultipartUpload'] {
   const lost = new Set<string>();
   return async (upload, parts, headers, signal) => {
+    // Not every service says so itself, or says it first.
+    if (parts.some(({ partNumber }, i) => partNumber <= (parts[i - 1]?.partNumber ?? 0)))
+      throw new S3Error('InvalidPartOrder');
     try {
       const stored = await complete(client, upload, parts, { headers, signal });
       lost.delete(upload.uploadId);

@@ -1,6 +1,12 @@
 // Keep-alive connections to one host: the most recently used first, a cap with a fair queue, idle ones closed in time.
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
-import { connect as connectTls, createSecureContext, type ConnectionOptions, type SecureContext } from 'node:tls';
+import {
+  connect as connectTls,
+  createSecureContext,
+  TLSSocket,
+  type ConnectionOptions,
+  type SecureContext,
+} from 'node:tls';
 
 const receiveBytes = 4096;
 const scratchBytes = 16 * 1024;
@@ -46,9 +52,21 @@ export class Connection {
     this.socket = socket;
   }
 
-  destroy(): void {
+  /** Closes it in the ordinary way. */
+  close(): void {
     this.isOpen = false;
     this.socket.destroy();
+  }
+
+  /**
+   * Ends it in the middle of a request. An ordinary close is the end of the stream to the server, and some (versitygw 1.8)
+   * then store what they have of the body as if it were all; a reset is an error to everybody. TLS has no need of one: an end
+   * without close_notify is an error too (RFC 8446, section 6.1).
+   */
+  abort(): void {
+    this.isOpen = false;
+    if (this.socket instanceof TLSSocket || this.socket.destroyed) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 }
 
@@ -103,7 +121,7 @@ export class ConnectionPool {
   release(connection: Connection): void {
     connection.user = undefined;
     if (!connection.isOpen || this.#isClosed) {
-      connection.destroy();
+      connection.close();
       return;
     }
     const next = this.#nextWaiting();
@@ -132,7 +150,7 @@ export class ConnectionPool {
     clearTimeout(this.#sweep);
     for (const waiting of this.#waiting) waiting.reject(new ConnectionLost('the storage is closed'));
     this.#waiting.clear();
-    for (const connection of this.#all) connection.destroy();
+    for (const connection of this.#all) connection.user === undefined ? connection.close() : connection.abort();
   }
 
   #nextWaiting(): Waiting | undefined {
@@ -210,7 +228,9 @@ export class ConnectionPool {
         return true;
       },
     };
-    if (!isTls) return connectTcp({ host: hostname, port, onread });
+    // Half open: what the socket ends by itself can no longer be reset.
+    const allowHalfOpen = true;
+    if (!isTls) return connectTcp({ host: hostname, port, onread, allowHalfOpen });
     const tlsOptions: ConnectionOptions & { onread: OnReadOpts } = {
       host: hostname,
       port,
@@ -233,14 +253,14 @@ export class ConnectionPool {
   #drop(connection: Connection): void {
     const at = this.#idle.indexOf(connection);
     if (at !== -1) this.#idle.splice(at, 1);
-    connection.destroy();
+    connection.close();
   }
 
   #closeIdle(): void {
     this.#sweep = undefined;
     const { keepAliveMs } = this.#options;
     const oldest = performance.now() - keepAliveMs;
-    while (this.#idle[0] !== undefined && this.#idle[0].idleSinceMs <= oldest) this.#idle.shift()?.destroy();
+    while (this.#idle[0] !== undefined && this.#idle[0].idleSinceMs <= oldest) this.#idle.shift()?.close();
     if (this.#idle.length > 0) this.#sweep = setTimeout(() => this.#closeIdle(), keepAliveMs / 2).unref();
   }
 }

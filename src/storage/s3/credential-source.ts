@@ -2,7 +2,7 @@
 import type { S3Credentials } from './sign-request.ts';
 
 export interface ExpiringCredentials extends S3Credentials {
-  readonly expiration?: Date | undefined;
+  readonly expiration?: Date;
 }
 
 export interface CredentialSource {
@@ -36,7 +36,10 @@ export function createChainSource(loadProvider: () => Promise<Provider>): Creden
       return expiresAtMs - refreshAheadMs > Date.now() ? known : undefined;
     },
     async load() {
-      provider ??= loadProvider();
+      provider ??= loadProvider().catch((error: unknown) => {
+        provider = undefined;
+        throw error;
+      });
       const provide = await provider;
       const forceRefresh = isDiscarded;
       isDiscarded = false;

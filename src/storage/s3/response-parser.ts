@@ -16,7 +16,7 @@ const statusLine = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: .*)?$/;
 // RFC 9110, section 5.6.2.
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const strayLineEnd = /\0|\r(?!\n)|(?<!\r)\n/;
-const surroundingSpace = /^[ \t]+|[ \t]+$/g;
+const lineEnd = '\r\n';
 // RFC 9112, section 7.1; eight digits are far past the body's bound already.
 const chunkSizeLine = /^([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?$/;
 
@@ -142,27 +142,37 @@ export class ResponseParser {
 
   #parseHead(text: string): Head & { readonly isHttp11: boolean } {
     if (strayLineEnd.test(text)) this.#fail('the head of the answer holds a stray line end');
-    const lines = text.split('\r\n');
-    const status = statusLine.exec(lines[0] ?? '');
+    let end = text.indexOf(lineEnd);
+    if (end === -1) end = text.length;
+    const status = statusLine.exec(text.slice(0, end));
     if (status === null) return this.#fail('the answer has no status line');
     const headers = new Map<string, string>();
-    for (let i = 1; i < lines.length; i++) this.#readField(lines[i] ?? '', headers);
+    while (end < text.length) {
+      const start = end + 2;
+      end = text.indexOf(lineEnd, start);
+      if (end === -1) end = text.length;
+      this.#readField(text, start, end, headers);
+    }
     const isHttp11 = status[1] === '1';
     const connection = headers.get('connection');
     const isClosing = connection !== undefined && /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(connection);
     return { status: Number(status[2]), headers, keepAlive: isHttp11 && !isClosing, isHttp11 };
   }
 
-  #readField(line: string, headers: Map<string, string>): void {
+  #readField(text: string, start: number, end: number, headers: Map<string, string>): void {
+    const colon = text.indexOf(':', start);
     // A line that starts with a space (obs-fold, RFC 9112, section 5.2) has no token before its colon either.
-    const colon = line.indexOf(':');
-    const name = line.slice(0, Math.max(colon, 0));
-    if (!token.test(name)) this.#fail('the answer has a malformed header field');
-    const lowerName = name.toLowerCase();
-    const value = line.slice(colon + 1).replace(surroundingSpace, '');
-    const earlier = headers.get(lowerName);
-    if (earlier === undefined) headers.set(lowerName, value);
-    else if (lowerName !== 'content-length') headers.set(lowerName, `${earlier}, ${value}`);
+    if (colon === -1 || colon > end) this.#fail('the answer has a malformed header field');
+    const rawName = text.slice(start, colon);
+    const name = knownNames.get(rawName) ?? learnName(rawName) ?? this.#fail('the answer has a malformed header field');
+    let from = colon + 1;
+    let to = end;
+    while (from < to && isSpace(text.charCodeAt(from))) from++;
+    while (from < to && isSpace(text.charCodeAt(to - 1))) to--;
+    const value = text.slice(from, to);
+    const earlier = headers.get(name);
+    if (earlier === undefined) headers.set(name, value);
+    else if (name !== 'content-length') headers.set(name, `${earlier}, ${value}`);
     else if (earlier !== value) this.#fail('the answer has two lengths');
   }
 
@@ -250,6 +260,24 @@ export class ResponseParser {
     this.#state = 'failed';
     throw new MalformedAnswer(reason);
   }
+}
+
+/** Names as backends write them, to the same in lower case: they are few, and looking one up is all that most fields cost. */
+const knownNames = new Map<string, string>();
+const maxKnownNames = 512;
+
+/** @returns the name in lower case, undefined when it is no token. */
+function learnName(rawName: string): string | undefined {
+  if (!token.test(rawName)) return undefined;
+  const name = rawName.toLowerCase();
+  // A copy: the name itself is a window on the whole head, which would be kept with it.
+  if (knownNames.size < maxKnownNames && name.length <= 64)
+    knownNames.set(Buffer.from(rawName).toString('latin1'), name);
+  return name;
+}
+
+function isSpace(code: number): boolean {
+  return code === 32 || code === 9;
 }
 
 /** The same bytes with room for `needed`; doubling keeps the copies of many small writes linear. */

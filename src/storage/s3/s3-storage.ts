@@ -2,6 +2,7 @@
 import { S3Error } from '../../errors.ts';
 import type { ObjectAddress, ObjectHeaders, OutgoingBody, Storage, StorageLimits, Stored } from '../storage.ts';
 import { awsEndpoint, createBackendRoutes, type BackendRoute } from './backend-route.ts';
+import { createKeyCheck } from './check-key.ts';
 import { createCompleteUpload } from './complete-upload.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { createControlClient } from './control-client.ts';
@@ -24,6 +25,11 @@ export interface S3StorageOptions {
   readonly credentials?: S3Credentials | undefined;
   /** connectMs: to make a connection. idleMs: no byte taken or answered. totalMs: one attempt as a whole. 0 = none. */
   readonly timeouts: { readonly connectMs: number; readonly idleMs: number; readonly totalMs: number };
+  /**
+   * Whether keys with a leading slash or `//` are stored as they are; otherwise they are refused. Amazon S3 keeps them, MinIO
+   * drops a leading slash, gateways to a file system merge them. Default: true without an endpoint of one's own.
+   */
+  readonly keepsEmptySegments?: boolean | undefined;
   /** To one host; a slow client's upload holds one, or one for each of its parts in flight. Default 8192. */
   readonly maxConnections?: number | undefined;
 }
@@ -55,11 +61,14 @@ export function createS3Storage(options: S3StorageOptions): Storage {
   const pools = createPools(timeouts, options.maxConnections ?? 8192);
   const routeTo = createBackendRoutes(endpoint, forcePathStyle);
   const sign = createRequestSigner(region);
+  const checkKey = createKeyCheck(options.keepsEmptySegments ?? options.endpoint === undefined);
+  const multipart = createMultipartCalls(client);
 
   const put = async (request: PutRequest): Promise<Stored> => {
     const { address, query, headers, body, signal } = request;
     const { length } = body;
     if (length === undefined) throw new S3Error('MissingContentLength');
+    checkKey(address.key);
     const route = routeTo(address.bucket);
     const path = route.pathPrefix + encodeKey(address.key);
     const signer = credentials.current() ?? (await credentials.load().catch(throwAsS3Error));
@@ -87,7 +96,11 @@ export function createS3Storage(options: S3StorageOptions): Storage {
       return put({ address, query, headers, body, signal });
     },
     completeMultipartUpload: createCompleteUpload(client),
-    ...createMultipartCalls(client),
+    ...multipart,
+    createMultipartUpload: async (address, headers, signal) => {
+      checkKey(address.key);
+      return multipart.createMultipartUpload(address, headers, signal);
+    },
     close: () => {
       pools.close();
       client.close();

@@ -2,11 +2,12 @@
 // Source: Amazon S3 API Reference, "Signature Calculations for the Authorization Header: Transferring Payload in a Single Chunk".
 import { createHmac, hash } from 'node:crypto';
 import { checkHeaderField } from './header-field.ts';
+import { createHmacSha256 } from './hmac-sha256.ts';
 
 export interface S3Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  readonly sessionToken?: string | undefined;
+  readonly sessionToken?: string;
 }
 
 export interface RequestToSign {
@@ -27,11 +28,14 @@ export type SignRequest = (request: RequestToSign, credentials: S3Credentials, n
 
 const needsFolding = /[^\S ]|\s\s|^\s|\s$/;
 
+/** The algorithm's name, the timestamp and the hash of the canonical request, with the line ends between. */
+const otherBytesToSign = 16 + 1 + 16 + 1 + 1 + 64;
+
 interface Day {
   readonly secretAccessKey: string;
   readonly date: string;
   readonly scope: string;
-  readonly key: Buffer;
+  readonly hmac: (message: string) => string;
 }
 
 /** A signer for one region; it keeps the last second's date strings and the last day's signing key. */
@@ -52,7 +56,7 @@ export function createRequestSigner(region: string): SignRequest {
     const { canonical, signedHeaders, lines } = writeFields(request, credentials, timestamp);
     const canonicalRequest = `${request.method}\n${request.path}\n${request.query}\n${canonical}\n${signedHeaders}\n${request.payloadHash}`;
     const stringToSign = `AWS4-HMAC-SHA256\n${timestamp}\n${day.scope}\n${hash('sha256', canonicalRequest, 'hex')}`;
-    const signature = createHmac('sha256', day.key).update(stringToSign).digest('hex');
+    const signature = day.hmac(stringToSign);
     return `${lines}authorization: AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${day.scope},SignedHeaders=${signedHeaders},Signature=${signature}\r\n`;
   };
 }
@@ -60,7 +64,8 @@ export function createRequestSigner(region: string): SignRequest {
 function deriveDay(secretAccessKey: string, date: string, region: string): Day {
   const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest();
   const key = hmac(hmac(hmac(hmac(`AWS4${secretAccessKey}`, date), region), 's3'), 'aws4_request');
-  return { secretAccessKey, date, scope: `${date}/${region}/s3/aws4_request`, key };
+  const scope = `${date}/${region}/s3/aws4_request`;
+  return { secretAccessKey, date, scope, hmac: createHmacSha256(key, scope.length + otherBytesToSign) };
 }
 
 /** The same fields twice: as they are signed and as they are sent. */
@@ -80,9 +85,14 @@ function writeFields(
   let canonical = '';
   let lines = '';
   for (const name of names) {
-    const value = ownField(name, request, timestamp, sessionToken) ?? headers.get(name) ?? '';
-    checkHeaderField(name, value);
-    canonical += `${name}:${needsFolding.test(value) ? value.trim().replaceAll(/\s+/g, ' ') : value}\n`;
+    let value = ownField(name, request, timestamp, sessionToken);
+    if (value === undefined) {
+      value = headers.get(name) ?? '';
+      checkHeaderField(name, value);
+      canonical += `${name}:${needsFolding.test(value) ? value.trim().replaceAll(/\s+/g, ' ') : value}\n`;
+    } else {
+      canonical += `${name}:${value}\n`;
+    }
     lines += `${name}: ${value}\r\n`;
   }
   return { canonical, signedHeaders: names.join(';'), lines };

@@ -103,6 +103,12 @@ const passing = new Map<string, S3ErrorCode>([
   ['TooManyRequests', 'SlowDown'],
 ]);
 
+/** What others call what S3 has a name for. */
+const synonyms = new Map<string, S3ErrorCode>([
+  ['XAmzContentChecksumMismatch', 'BadDigest'],
+  ['XAmzContentChecksumInvalid', 'InvalidDigest'],
+]);
+
 const noSpaceLeft: ReadonlySet<string> = new Set([
   'InsufficientStorage',
   'QuotaExceeded',
@@ -159,6 +165,8 @@ function fromRefusal(cause: BackendRefusal): S3Error {
   if (noSpaceLeft.has(code) || status === 507) return new S3Error('InsufficientStorage', { cause });
   const passingCode = passing.get(code);
   if (passingCode !== undefined) return new S3Error(passingCode, retry);
+  const synonym = synonyms.get(code);
+  if (synonym !== undefined) return new S3Error(synonym, { cause });
   if (passedOn.has(code) && isS3ErrorCode(code)) return new S3Error(code, { cause });
   if (status === 429) return new S3Error('SlowDown', retry);
   if (status >= 500 || status === 408 || status < 300) return new S3Error('ServiceUnavailable', retry);

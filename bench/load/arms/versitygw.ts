@@ -1,0 +1,32 @@
+// versitygw as an S3 proxy: a gateway in Go that verifies SigV4 and sends the body on with the AWS SDK for Go.
+import { findServer } from '../../../test/servers/find-server.ts';
+import { type Arm, objectPath } from '../arm.ts';
+import { accessKey, secretKey, signedHeaders } from '../credentials.ts';
+import { findProgram, programVersion } from '../machine.ts';
+
+/** The program says nothing useful of its own version; Go's record of the build does. */
+async function builtVersion(file: string): Promise<string> {
+  const go = findProgram('go');
+  if (go === undefined) return 'version not told';
+  return programVersion(go, ['version', '-m', file], /mod\s+github\.com\/versity\/versitygw\s+(\S+)/u);
+}
+
+export const versitygw: Arm = {
+  name: 'versitygw',
+  note: 'Go gateway as an S3 proxy; verifies SigV4 and signs again; uses all cores',
+  find: async () => {
+    try {
+      return { version: `versitygw ${await builtVersion(await findServer('versitygw'))}` };
+    } catch (error) {
+      return { missing: error instanceof Error ? error.message : String(error) };
+    }
+  },
+  prepare: async (place) => {
+    const keys = ['--access', accessKey, '--secret', secretKey];
+    const gateway = ['--port', `127.0.0.1:${place.port}`, ...keys, '--quiet', '--keep-alive'];
+    const endpoint = ['--endpoint', `http://127.0.0.1:${place.backendPort}`, '--use-path-style'];
+    const cheapest = ['--disable-checksum', '--disable-data-integrity-check'];
+    return { file: await findServer('versitygw'), args: [...gateway, 's3', ...keys, ...endpoint, ...cheapest] };
+  },
+  request: (place) => ({ path: objectPath, headers: signedHeaders(`127.0.0.1:${place.port}`, objectPath) }),
+};

@@ -1,0 +1,45 @@
+// What the run was made on: a ratio is worth little without it.
+import { execFile } from 'node:child_process';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem, type } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** The path of a program, from the variable when it is set, else on PATH or in the folders where daemons are installed. */
+export function findProgram(name: string, variable?: string): string | undefined {
+  const explicit = variable === undefined ? undefined : process.env[variable];
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
+  const candidates = explicit ? [explicit] : folders.filter(Boolean).map((folder) => join(folder, name));
+  return candidates.find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** The first line that matches of what a program prints about itself, on either stream. */
+export async function programVersion(file: string, args: readonly string[], pattern: RegExp): Promise<string> {
+  const { stdout, stderr } = await run(file, args);
+  return pattern.exec(`${stdout}\n${stderr}`)?.[1]?.trim() ?? 'version not known';
+}
+
+/** One Markdown list item for each fact. */
+export function describeMachine(): readonly string[] {
+  const cores = cpus();
+  const gib = (totalmem() / 2 ** 30).toFixed(0);
+  let system = type();
+  try {
+    system = /^PRETTY_NAME="?(.+?)"?$/mu.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? system;
+  } catch {
+    // Not every system describes itself there.
+  }
+  return [
+    `${cores[0]?.model.trim() ?? 'unknown processor'}, ${cores.length} cores, ${gib} GiB of memory, loopback only`,
+    `${system}, kernel ${release()}, load average at the start ${loadavg()[0]?.toFixed(2)}`,
+  ];
+}

@@ -1,0 +1,73 @@
+// Small bodies: how many a second, what each costs, and how much later an answer comes than without a proxy.
+import { measure } from '../measure.ts';
+import type { Sample, Scenario } from '../scenario.ts';
+import { column, median } from '../statistics.ts';
+
+const arms = ['mizuchi', 'nginx-tuned', 'nginx-shipped', 'haproxy', 'node-pipe', 'sdk-put', 'versitygw', 'direct'];
+
+function createSmall(seconds: number): Scenario {
+  const shape = { bodyBytes: 4096, connections: 32 };
+  return {
+    name: 'small',
+    title: `4 KiB bodies on 32 keep-alive connections for ${seconds} s`,
+    columns: [
+      { key: 'perSecond', title: 'PUT/s', digits: 0, ratio: true },
+      { key: 'cpuUs', title: 'µs CPU per PUT', digits: 1, ratio: true },
+      { key: 'p50Ms', title: 'p50 ms', digits: 2 },
+      { key: 'p99Ms', title: 'p99 ms', digits: 2 },
+      { key: 'peakMib', title: 'peak RSS MiB', digits: 0 },
+    ],
+    armNames: arms,
+    rounds: 5,
+    warmUp: (bench, arm) => measure(bench, arm, { ...shape, until: { seconds: Math.min(2, seconds) } }),
+    measure: async (bench, arm) => {
+      const measured = await measure(bench, arm, { ...shape, until: { seconds } });
+      return {
+        perSecond: measured.succeeded / measured.seconds,
+        cpuUs: (measured.proxyCpuSeconds * 1e6) / measured.succeeded,
+        p50Ms: measured.p50Us / 1000,
+        p99Ms: measured.p99Us / 1000,
+        peakMib: measured.peakResidentBytes / 2 ** 20,
+      };
+    },
+  };
+}
+
+function addedLatency(samples: ReadonlyMap<string, readonly Sample[]>): readonly string[] {
+  const control = samples.get('direct');
+  if (control === undefined) return [];
+  const p50 = median(column(control, 'p50Ms'));
+  const p99 = median(column(control, 'p99Ms'));
+  return [...samples].flatMap(([name, own]) => {
+    if (name === 'direct') return [];
+    const added50 = (median(column(own, 'p50Ms')) - p50).toFixed(3);
+    const added99 = (median(column(own, 'p99Ms')) - p99).toFixed(3);
+    return [`${name} adds ${added50} ms at p50 and ${added99} ms at p99 over direct.`];
+  });
+}
+
+function createLatency(seconds: number): Scenario {
+  const shape = { bodyBytes: 1024, connections: 1 };
+  return {
+    name: 'latency',
+    title: `1 KiB bodies, one after another for ${seconds} s`,
+    columns: [
+      { key: 'p50Ms', title: 'p50 ms', digits: 3, ratio: true },
+      { key: 'p99Ms', title: 'p99 ms', digits: 3 },
+      { key: 'maxMs', title: 'max ms', digits: 2 },
+    ],
+    armNames: arms,
+    rounds: 5,
+    warmUp: (bench, arm) => measure(bench, arm, { ...shape, until: { seconds: Math.min(1, seconds) } }),
+    measure: async (bench, arm) => {
+      const { p50Us, p99Us, maxUs } = await measure(bench, arm, { ...shape, until: { seconds } });
+      return { p50Ms: p50Us / 1000, p99Ms: p99Us / 1000, maxMs: maxUs / 1000 };
+    },
+    remarks: addedLatency,
+  };
+}
+
+/** @param scale 1 for the real durations, less for a quick look. */
+export function createRequestScenarios(scale: number): readonly Scenario[] {
+  return [createSmall(Math.max(1, 4 * scale)), createLatency(Math.max(0.5, 2 * scale))];
+}

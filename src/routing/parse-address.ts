@@ -1,0 +1,105 @@
+// Finds the bucket that a path belongs to, and the key of the object in it.
+import { findBucketNameFault } from '../bucket-name.ts';
+import { S3Error } from '../errors.ts';
+import { compileBucketPattern } from './bucket-pattern.ts';
+import { decodeKey } from './decode-key.ts';
+import { percentDecode } from './percent-decode.ts';
+
+/** Where a bucket is served. */
+export interface BucketRoute<Target> {
+  /** An exact name, or a pattern with `*`. */
+  readonly name: string;
+  /** Leading slash, no trailing one, unreserved characters and slashes only; undefined: the first segment is the bucket. */
+  readonly pathPrefix: string | undefined;
+  /** The backend's name for the bucket; undefined for patterns: the first segment itself. */
+  readonly backendBucket: string | undefined;
+  /** What serves the bucket. */
+  readonly target: Target;
+}
+
+export interface Address<Target> {
+  readonly bucket: Target;
+  /** The bucket as the client names it. */
+  readonly bucketName: string;
+  readonly backendBucket: string;
+  /** Decoded once; undefined when the path names the bucket itself, with or without a slash behind. */
+  readonly key: string | undefined;
+}
+
+/** @throws S3Error NoSuchBucket, InvalidURI, KeyTooLongError; MethodNotAllowed for the list of all buckets. */
+export type AddressParser<Target> = (rawPath: string) => Address<Target>;
+
+/**
+ * The longest prefix wins, then the bucket's name as first segment, then the pattern with the most literal characters (the
+ * earlier one of equals). Prefixes are compared segment by segment after percent-decoding, as RFC 3986, section 6.2.2.2
+ * has it for unreserved characters; an encoded slash divides nothing.
+ * @param routes no two of one prefix or name.
+ */
+export function createAddressParser<Target>(routes: readonly BucketRoute<Target>[]): AddressParser<Target> {
+  const byPrefix = new Map<string, BucketRoute<Target>>();
+  for (const route of routes) {
+    const prefix = route.pathPrefix ?? (route.name.includes('*') ? undefined : `/${route.name}`);
+    if (prefix !== undefined) byPrefix.set(prefix, route);
+  }
+  const maxSegments = Math.max(1, ...[...byPrefix.keys()].map((prefix) => prefix.split('/').length - 1));
+  const findByPattern = createPatternFinder(routes);
+
+  return (rawPath) => {
+    if (rawPath === '/') throw listBucketsRefusal();
+    if (!rawPath.startsWith('/')) throw new S3Error('InvalidURI');
+    let found: BucketRoute<Target> | undefined;
+    let keyAt = 0;
+    let prefix = '';
+    for (let end = 0, depth = 0; depth < maxSegments && end < rawPath.length; depth++) {
+      const start = end + 1;
+      end = endOfSegment(rawPath, start);
+      const segment = percentDecode(rawPath.slice(start, end));
+      if (segment.includes('/')) break;
+      prefix += `/${segment}`;
+      const route = byPrefix.get(prefix);
+      if (route === undefined) continue;
+      found = route;
+      keyAt = end + 1;
+    }
+    if (found !== undefined) return toAddress(found, found.name, rawPath.slice(keyAt));
+
+    const end = endOfSegment(rawPath, 1);
+    const name = percentDecode(rawPath.slice(1, end));
+    const route = findByPattern(name);
+    if (route === undefined) throw new S3Error('NoSuchBucket');
+    return toAddress(route, name, rawPath.slice(end + 1));
+  };
+}
+
+function toAddress<Target>(route: BucketRoute<Target>, bucketName: string, rawKey: string): Address<Target> {
+  return {
+    bucket: route.target,
+    bucketName,
+    backendBucket: route.backendBucket ?? bucketName,
+    key: rawKey === '' ? undefined : decodeKey(rawKey),
+  };
+}
+
+function createPatternFinder<Target>(
+  routes: readonly BucketRoute<Target>[],
+): (name: string) => BucketRoute<Target> | undefined {
+  const patterns = routes
+    .filter(({ name, pathPrefix }) => name.includes('*') && pathPrefix === undefined)
+    .map((route) => ({ route, pattern: compileBucketPattern(route.name) }))
+    .toSorted((a, b) => b.pattern.literalCharacters - a.pattern.literalCharacters);
+  return (name) => {
+    const match = patterns.find(({ pattern }) => pattern.matches(name));
+    // The name goes to the backend as it is: one that S3 would not let anybody create names no bucket.
+    return match === undefined || findBucketNameFault(name) !== undefined ? undefined : match.route;
+  };
+}
+
+function endOfSegment(rawPath: string, start: number): number {
+  const slash = rawPath.indexOf('/', start);
+  return slash === -1 ? rawPath.length : slash;
+}
+
+/** RFC 9110, section 10.2.1: an empty Allow says that no method is. */
+function listBucketsRefusal(): S3Error {
+  return new S3Error('MethodNotAllowed', { headers: [['Allow', '']] });
+}

@@ -1,0 +1,37 @@
+// CompleteMultipartUpload: makes the object out of the parts that the client lists.
+import type { HttpResponse } from '../../http.ts';
+import type { ObjectHeaders } from '../../storage/storage.ts';
+import { IncomingBody } from '../body/incoming-body.ts';
+import { readText } from '../body/read-text.ts';
+import { withRetries } from '../body/retry.ts';
+import { createVerifier, expectedDigests } from '../body/verify.ts';
+import type { OperationContext } from '../operation-context.ts';
+import { parseCompleteMultipartUpload } from '../xml/parse-complete-multipart-upload.ts';
+import { writeCompleteMultipartUploadResult } from '../xml/write-results.ts';
+import { xmlResponse } from '../xml/xml-response.ts';
+
+/** 10,000 parts with an ETag and a checksum each come to less. */
+const maxXmlBytes = 4 * 1024 * 1024;
+
+export async function completeMultipartUpload(
+  { request, storage, object, clientBucket, settings }: OperationContext,
+  { uploadId }: { uploadId: string },
+  headers: ObjectHeaders,
+): Promise<HttpResponse> {
+  const { signal } = request;
+  const { length } = request.body;
+  // The checksum headers of this call are of the object, not of this body; Content-MD5 is of the body.
+  const digests = expectedDigests(request.headers).filter(({ algorithm }) => algorithm === 'md5');
+  const verifier = createVerifier({ length, maxBytes: maxXmlBytes, digests });
+  const parts = parseCompleteMultipartUpload(
+    await readText(new IncomingBody(request.body, verifier, length), maxXmlBytes),
+  );
+  const upload = { ...object, uploadId };
+  const stored = await withRetries(() => storage.completeMultipartUpload(upload, parts, headers, signal), {
+    retry: settings.retry,
+    signal,
+  });
+  const location = `${request.isTls ? 'https' : 'http'}://${request.headers.get('host') ?? ''}${request.rawPath}`;
+  const xml = writeCompleteMultipartUploadResult({ location, bucket: clientBucket, key: object.key, ...stored });
+  return xmlResponse(xml, stored.headers);
+}

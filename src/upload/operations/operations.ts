@@ -1,0 +1,42 @@
+// The exhaustive table of operations: what each does with its request.
+import type { HttpResponse } from '../../http.ts';
+import type { Operation } from '../../routing/operation.ts';
+import { screenObjectHeaders } from '../object-headers.ts';
+import type { OperationContext } from '../operation-context.ts';
+import { writeLocationConstraint } from '../xml/write-results.ts';
+import { xmlResponse } from '../xml/xml-response.ts';
+import { abortMultipartUpload } from './abort-multipart-upload.ts';
+import { completeMultipartUpload } from './complete-multipart-upload.ts';
+import { createMultipartUpload } from './create-multipart-upload.ts';
+import { listParts } from './list-parts.ts';
+import { putObject } from './put-object.ts';
+import { uploadPart } from './upload-part.ts';
+
+/** Whether the operation receives an object's bytes, and so needs an upload slot and memory. */
+export function takesBody({ name }: Operation): boolean {
+  return name === 'PutObject' || name === 'UploadPart';
+}
+
+/** @throws S3Error; and what the request's body or signal ended with. */
+export async function runOperation(operation: Operation, context: OperationContext): Promise<HttpResponse> {
+  const { headers } = context.request;
+  switch (operation.name) {
+    case 'PutObject':
+      return putObject(context, screenObjectHeaders('PutObject', headers));
+    case 'CreateMultipartUpload':
+      return createMultipartUpload(context, screenObjectHeaders('CreateMultipartUpload', headers));
+    case 'UploadPart':
+      return uploadPart(context, operation, screenObjectHeaders('UploadPart', headers));
+    case 'CompleteMultipartUpload':
+      return completeMultipartUpload(context, operation, screenObjectHeaders('CompleteMultipartUpload', headers));
+    case 'AbortMultipartUpload':
+      return abortMultipartUpload(context, operation);
+    case 'ListParts':
+      return listParts(context, operation, screenObjectHeaders('ListParts', headers));
+    // Answered from the configuration: clients ask these two before they upload.
+    case 'HeadBucket':
+      return { status: 200, headers: [['x-amz-bucket-region', context.region]] };
+    case 'GetBucketLocation':
+      return xmlResponse(writeLocationConstraint(context.region));
+  }
+}

@@ -1,0 +1,473 @@
+// What every storage must do, whatever lies behind it. Each backend runs this with its own way to look behind the port.
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { S3Error } from '../../../src/errors.ts';
+import type { ObjectAddress, Storage, Stored, UploadAddress } from '../../../src/storage/storage.ts';
+import { createRandomBody } from '../../support/random-body.ts';
+import { createCountedBody, failureOf, type CountedBody, type CountedBodyOptions } from './counted-body.ts';
+import { everyKey } from './keys.ts';
+
+export interface ReadObject {
+  readonly bytes: Buffer;
+  /** Quotes included. */
+  readonly etag: string;
+  /** `content-type`, `x-amz-meta-…` and the like, names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** A storage with an empty bucket, and the ways to see what is in it that do not lead through the storage. */
+export interface StorageUnderTest {
+  readonly storage: Storage;
+  readonly bucket: string;
+  /** @returns undefined when the object is not there. */
+  readBack(object: ObjectAddress): Promise<ReadObject | undefined>;
+  /** Ids of the multipart uploads that are open in the bucket. */
+  listOpenUploads(): Promise<readonly string[]>;
+  /** Names of what is in the bucket and is neither an object nor an open upload. */
+  listLeftovers?(): Promise<readonly string[]>;
+  /** Keys that the backend cannot keep: for them it is asked that the refusal is an S3Error and nothing is stored. */
+  refusesKey?(key: string): boolean;
+  close(): Promise<void>;
+}
+
+const mib = 1024 * 1024;
+const etagOf = (bytes: Uint8Array) => `"${createHash('md5').update(bytes).digest('hex')}"`;
+const never = new AbortController().signal;
+const bytesOf = (seed: string, sizeBytes: number) => createRandomBody(seed, sizeBytes).bytes();
+/** Digest and length in one comparison: a difference of megabytes is nothing to print. */
+const fingerprint = (bytes: Uint8Array | undefined) => bytes && `${bytes.byteLength} ${etagOf(bytes)}`;
+
+export function describeStorageContract(name: string, makeStorage: () => Promise<StorageUnderTest>): void {
+  describe(`storage contract: ${name}`, () => {
+    let subject: StorageUnderTest;
+    beforeAll(async () => {
+      subject = await makeStorage();
+    });
+    afterAll(() => subject.close());
+    afterEach(async () => {
+      expect(await subject.listOpenUploads()).toEqual([]);
+      expect((await subject.listLeftovers?.()) ?? []).toEqual([]);
+    });
+    describeObjects(() => subject);
+    describeFailures(() => subject);
+    describeConditions(() => subject);
+    describeKeys(() => subject);
+    describeMultipart(() => subject);
+    describeMultipartRefusals(() => subject);
+  });
+}
+
+const at = ({ bucket }: StorageUnderTest, key: string): ObjectAddress => ({ bucket, key });
+
+async function put(
+  subject: StorageUnderTest,
+  key: string,
+  bytes: Uint8Array,
+  headers: Record<string, string> = {},
+  options: CountedBodyOptions = {},
+): Promise<Stored> {
+  const body = createCountedBody(bytes, options);
+  const stored = await subject.storage.putObject(at(subject, key), new Map(Object.entries(headers)), body, never);
+  await expectAllReleased(body);
+  return stored;
+}
+
+/** A chunk can come back a moment after the call has settled, as the kernel may still have had it. */
+async function expectAllReleased(body: CountedBody): Promise<void> {
+  for (let i = 0; i < 100 && body.chunksOut > 0; i++) await new Promise(setImmediate);
+  expect(body.chunksOut).toBe(0);
+}
+
+function describeObjects(subject: () => StorageUnderTest): void {
+  const cuts = [1, 7, 65_536, 3, 262_144, 100_003, 1, 524_288, 17];
+
+  test.each([0, 1, 65_536, 5 * mib + 1])(
+    'an object of %i bytes comes back as it was sent, with its ETag',
+    async (sizeBytes) => {
+      const bytes = bytesOf('size', sizeBytes);
+      const { etag } = await put(subject(), `size/${sizeBytes}`, bytes, {}, { cuts });
+      expect(etag).toBe(etagOf(bytes));
+      const read = await subject().readBack(at(subject(), `size/${sizeBytes}`));
+      expect(fingerprint(read?.bytes)).toBe(fingerprint(bytes));
+      expect(read?.etag).toBe(etag);
+    },
+  );
+
+  test('a body of unknown length is stored, where the backend streams any length', async () => {
+    const bytes = bytesOf('unknown', 3 * mib + 5);
+    const putting = put(subject(), 'unknown', bytes, {}, { cuts, length: undefined });
+    const { streamsAnyLength } = subject().storage.limits;
+    expect((await failureOf(putting)) === undefined).toBe(streamsAnyLength);
+    const read = await subject().readBack(at(subject(), 'unknown'));
+    expect(fingerprint(read?.bytes)).toBe(streamsAnyLength ? fingerprint(bytes) : undefined);
+  });
+
+  test('an object is replaced, with its metadata', async () => {
+    await put(subject(), 'replaced', Buffer.from('first'), { 'content-type': 'text/plain', 'x-amz-meta-a': '1' });
+    await put(subject(), 'replaced', Buffer.from('other'), { 'content-type': 'text/html', 'x-amz-meta-b': '2' });
+    const read = await subject().readBack(at(subject(), 'replaced'));
+    expect(read?.bytes.toString()).toBe('other');
+    expect(read?.headers.get('content-type')).toBe('text/html');
+    expect(read?.headers.get('x-amz-meta-b')).toBe('2');
+    expect(read?.headers.has('x-amz-meta-a')).toBe(false);
+  });
+
+  test('header fields and metadata are kept', async () => {
+    const headers = {
+      'content-type': 'image/png; a="b"',
+      'content-encoding': 'gzip',
+      'content-disposition': 'attachment; filename="a b.png"',
+      'content-language': 'de, en',
+      'cache-control': 'max-age=60, private',
+      expires: 'Wed, 21 Oct 2026 07:28:00 GMT',
+      'x-amz-meta-plain': 'value',
+      'x-amz-meta-with-dash': 'a, b; c="d"',
+    };
+    await put(subject(), 'metadata', Buffer.from('x'), headers);
+    const read = await subject().readBack(at(subject(), 'metadata'));
+    expect(Object.fromEntries(read?.headers ?? [])).toMatchObject(headers);
+  });
+
+  test('a checksum is kept and told', async () => {
+    const bytes = Buffer.from('checked');
+    const sum = Buffer.alloc(4);
+    sum.writeUInt32BE(crc32(bytes));
+    const crc = sum.toString('base64');
+    const md5 = createHash('md5').update(bytes).digest('base64');
+    const { headers } = await put(subject(), 'checked', bytes, { 'x-amz-checksum-crc32': crc, 'content-md5': md5 });
+    expect(headers.get('x-amz-checksum-crc32')).toBe(crc);
+  });
+
+  test('of many that write one object at once, one is there whole, with its own metadata', async () => {
+    const bodies = Array.from({ length: 8 }, (_, i) => bytesOf(`writer ${i}`, 200_000));
+    await Promise.all(bodies.map((bytes) => put(subject(), 'contended', bytes, { 'x-amz-meta-etag': etagOf(bytes) })));
+    const read = await subject().readBack(at(subject(), 'contended'));
+    expect(bodies.map(fingerprint)).toContain(fingerprint(read?.bytes));
+    expect(read?.headers.get('x-amz-meta-etag')).toBe(etagOf(read?.bytes ?? Buffer.alloc(0)));
+  });
+
+  test('the backend says that it is ready', async () => {
+    await expect(subject().storage.checkReady(subject().bucket, never)).resolves.toBeUndefined();
+  });
+}
+
+function describeFailures(subject: () => StorageUnderTest): void {
+  test('a body that fails midway leaves nothing, and its own failure is told', async () => {
+    const failure = new Error('the client left');
+    const body = createCountedBody(bytesOf('failing', 3 * mib), { stop: { afterBytes: 2 * mib, failure } });
+    await expect(subject().storage.putObject(at(subject(), 'failing'), new Map(), body, never)).rejects.toBe(failure);
+    await expectAllReleased(body);
+    expect(body.chunksReleased).toBe(8);
+    expect(await subject().readBack(at(subject(), 'failing'))).toBeUndefined();
+  });
+
+  test('a failing body leaves the object that was there', async () => {
+    await put(subject(), 'kept', Buffer.from('old'), { 'x-amz-meta-a': '1' });
+    const body = createCountedBody(bytesOf('kept', mib), {
+      stop: { afterBytes: 1000, failure: new Error('the client left') },
+    });
+    await expect(subject().storage.putObject(at(subject(), 'kept'), new Map(), body, never)).rejects.toThrow('left');
+    const read = await subject().readBack(at(subject(), 'kept'));
+    expect([read?.bytes.toString(), read?.headers.get('x-amz-meta-a')]).toEqual(['old', '1']);
+  });
+
+  test('an abort ends a body that waits, with the reason', async () => {
+    const stop = new AbortController();
+    const reason = new Error('out of time');
+    const body = createCountedBody(bytesOf('aborted', 2 * mib), { stop: { afterBytes: mib } });
+    const putting = subject().storage.putObject(at(subject(), 'aborted'), new Map(), body, stop.signal);
+    const failure = failureOf(putting);
+    while (body.bytesRead < mib) await new Promise(setImmediate);
+    stop.abort(reason);
+    expect(await failure).toBe(reason);
+    await expectAllReleased(body);
+    expect(await subject().readBack(at(subject(), 'aborted'))).toBeUndefined();
+  });
+
+  test('nothing is begun when the signal is aborted already', async () => {
+    const reason = new Error('too late');
+    const body = createCountedBody(Buffer.from('late'));
+    const putting = subject().storage.putObject(at(subject(), 'late'), new Map(), body, AbortSignal.abort(reason));
+    await expect(putting).rejects.toBe(reason);
+    await expectAllReleased(body);
+    expect(await subject().readBack(at(subject(), 'late'))).toBeUndefined();
+  });
+
+  test.each([-1, 1])('a body that is not as long as announced (%i) is not stored', async (difference) => {
+    const bytes = bytesOf('short', 300_000);
+    const body = createCountedBody(bytes, { length: bytes.byteLength + difference });
+    const putting = subject().storage.putObject(at(subject(), 'wrong-length'), new Map(), body, never);
+    expect(await failureOf(putting)).toBeInstanceOf(Error);
+    await expectAllReleased(body);
+    expect(await subject().readBack(at(subject(), 'wrong-length'))).toBeUndefined();
+  });
+}
+
+function describeConditions(subject: () => StorageUnderTest): void {
+  const bytes = Buffer.from('conditional');
+
+  test('If-None-Match: * stores what is new, and refuses to replace', async () => {
+    await put(subject(), 'once', bytes, { 'if-none-match': '*', 'x-amz-meta-a': '1' });
+    await expect(put(subject(), 'once', Buffer.from('again'), { 'if-none-match': '*' })).rejects.toMatchObject({
+      code: 'PreconditionFailed',
+      status: 412,
+    });
+    const read = await subject().readBack(at(subject(), 'once'));
+    expect([read?.bytes.toString(), read?.headers.get('x-amz-meta-a')]).toEqual(['conditional', '1']);
+  });
+
+  test('of many that create one object at once, one succeeds', async () => {
+    const bodies = Array.from({ length: 8 }, (_, i) => Buffer.from(`creator ${i}`));
+    const failures = await Promise.all(
+      bodies.map((body) => failureOf(put(subject(), 'race', body, { 'if-none-match': '*' }))),
+    );
+    const winners = failures.flatMap((failure, i) => (failure === undefined ? [i] : []));
+    expect(winners).toHaveLength(1);
+    // S3 may also answer that another is under way (API reference of PutObject, If-None-Match).
+    const codes = failures
+      .filter((failure) => failure !== undefined)
+      .map((failure) => (failure instanceof S3Error ? failure.code : failure));
+    expect(codes.filter((code) => code !== 'PreconditionFailed' && code !== 'ConditionalRequestConflict')).toEqual([]);
+    const read = await subject().readBack(at(subject(), 'race'));
+    expect(read?.bytes.toString()).toBe(`creator ${winners[0]}`);
+  });
+
+  test('If-Match replaces the object that is meant, and no other', async () => {
+    const { etag } = await put(subject(), 'matched', bytes);
+    const wrong = put(subject(), 'matched', Buffer.from('wrong'), { 'if-match': etagOf(Buffer.from('other')) });
+    await expect(wrong).rejects.toMatchObject({ code: 'PreconditionFailed' });
+    expect((await subject().readBack(at(subject(), 'matched')))?.bytes.toString()).toBe('conditional');
+    await put(subject(), 'matched', Buffer.from('right'), { 'if-match': etag });
+    expect((await subject().readBack(at(subject(), 'matched')))?.bytes.toString()).toBe('right');
+  });
+
+  test('If-Match does not create an object', async () => {
+    await expect(put(subject(), 'unmatched', bytes, { 'if-match': etagOf(bytes) })).rejects.toMatchObject({
+      name: 'S3Error',
+    });
+    expect(await subject().readBack(at(subject(), 'unmatched'))).toBeUndefined();
+  });
+}
+
+function describeKeys(subject: () => StorageUnderTest): void {
+  test('all legal keys are kept exactly and apart, or refused', async () => {
+    const refused: string[] = [];
+    for (const key of everyKey) {
+      const failure = await failureOf(
+        put(subject(), key, Buffer.from(key), { 'x-amz-meta-length': String(key.length) }),
+      );
+      if (failure === undefined) continue;
+      if (!(failure instanceof S3Error)) throw failure;
+      refused.push(key);
+    }
+    expect(refused).toEqual(everyKey.filter((key) => subject().refusesKey?.(key) === true));
+    // Only now, so that a key that took another's place is found.
+    const read = new Map<string, string | undefined>();
+    for (const key of everyKey) read.set(key, (await subject().readBack(at(subject(), key)))?.bytes.toString());
+    expect(read).toEqual(new Map(everyKey.map((key) => [key, refused.includes(key) ? undefined : key])));
+  });
+
+  test('a key over 1,024 bytes is refused', async () => {
+    const putting = put(subject(), 'é'.repeat(513), Buffer.from('x'));
+    await expect(putting).rejects.toMatchObject({ code: 'KeyTooLongError', status: 400 });
+  });
+}
+
+async function create(
+  subject: StorageUnderTest,
+  key: string,
+  headers: Record<string, string> = {},
+): Promise<UploadAddress> {
+  const object = at(subject, key);
+  const { uploadId } = await subject.storage.createMultipartUpload(object, new Map(Object.entries(headers)), never);
+  return { ...object, uploadId };
+}
+
+async function uploadPart(
+  subject: StorageUnderTest,
+  upload: UploadAddress,
+  partNumber: number,
+  bytes: Uint8Array,
+): Promise<{ partNumber: number; etag: string }> {
+  const body = createCountedBody(bytes, { cuts: [100_000, 1, 524_288] });
+  const { etag } = await subject.storage.uploadPart(upload, partNumber, new Map(), body, never);
+  await expectAllReleased(body);
+  return { partNumber, etag };
+}
+
+const multipartEtag = (parts: readonly Uint8Array[]) => {
+  const md5s = parts.map((bytes) => createHash('md5').update(bytes).digest());
+  return `"${createHash('md5').update(Buffer.concat(md5s)).digest('hex')}-${parts.length}"`;
+};
+
+function describeMultipart(subject: () => StorageUnderTest): void {
+  const complete = (
+    upload: UploadAddress,
+    parts: { partNumber: number; etag: string }[],
+    headers: [string, string][] = [],
+  ) => subject().storage.completeMultipartUpload(upload, parts, new Map(headers), never);
+  const abort = (upload: UploadAddress) => subject().storage.abortMultipartUpload(upload, never);
+
+  test('parts that come in any order become one object, with the metadata of its creation', async () => {
+    const bodies = [bytesOf('p1', 5 * mib), bytesOf('p2', 5 * mib + 1), bytesOf('p7', 12_345)];
+    const upload = await create(subject(), 'multi/whole', { 'content-type': 'video/mp4', 'x-amz-meta-a': 'b' });
+    expect(await subject().listOpenUploads()).toEqual([upload.uploadId]);
+    const numbers = [1, 2, 7];
+    const sent = [];
+    for (const i of [2, 0, 1])
+      sent[i] = await uploadPart(subject(), upload, numbers[i] ?? 0, bodies[i] ?? Buffer.alloc(0));
+    expect(sent.map(({ etag }) => etag)).toEqual(bodies.map(etagOf));
+    expect(await subject().readBack(upload)).toBeUndefined();
+    const { etag } = await complete(upload, sent);
+    expect(etag).toBe(multipartEtag(bodies));
+    const read = await subject().readBack(upload);
+    expect(fingerprint(read?.bytes)).toBe(fingerprint(Buffer.concat(bodies)));
+    expect(read?.etag).toBe(etag);
+    expect(read?.headers.get('content-type')).toBe('video/mp4');
+    expect(read?.headers.get('x-amz-meta-a')).toBe('b');
+  });
+
+  test('a part that is sent again takes the place of the first', async () => {
+    const upload = await create(subject(), 'multi/again');
+    await uploadPart(subject(), upload, 1, Buffer.from('first'));
+    const part = await uploadPart(subject(), upload, 1, Buffer.from('second'));
+    await complete(upload, [part]);
+    expect((await subject().readBack(upload))?.bytes.toString()).toBe('second');
+  });
+
+  test('only the parts that are named become the object', async () => {
+    const upload = await create(subject(), 'multi/some');
+    await uploadPart(subject(), upload, 1, Buffer.from('left out'));
+    const part = await uploadPart(subject(), upload, 2, Buffer.from('named'));
+    await complete(upload, [part]);
+    expect((await subject().readBack(upload))?.bytes.toString()).toBe('named');
+  });
+
+  test('completing again, after an answer that was lost, succeeds', async () => {
+    const upload = await create(subject(), 'multi/lost-answer');
+    const part = await uploadPart(subject(), upload, 1, Buffer.from('once'));
+    const first = await complete(upload, [part]);
+    expect((await complete(upload, [part])).etag).toBe(first.etag);
+    expect((await subject().readBack(upload))?.bytes.toString()).toBe('once');
+  });
+
+  test('two that complete at once do no harm', async () => {
+    const bytes = bytesOf('twice', 5 * mib);
+    const upload = await create(subject(), 'multi/twice');
+    const parts = [
+      await uploadPart(subject(), upload, 1, bytes),
+      await uploadPart(subject(), upload, 2, Buffer.from('x')),
+    ];
+    const answers = await Promise.all([complete(upload, parts), complete(upload, parts)]);
+    expect(answers.map(({ etag }) => etag)).toEqual(Array(2).fill(multipartEtag([bytes, Buffer.from('x')])));
+    expect((await subject().readBack(upload))?.bytes.byteLength).toBe(bytes.byteLength + 1);
+  });
+
+  test('conditions hold when it is completed', async () => {
+    await put(subject(), 'multi/conditional', Buffer.from('old'));
+    const upload = await create(subject(), 'multi/conditional');
+    const part = await uploadPart(subject(), upload, 1, Buffer.from('new'));
+    const refused = complete(upload, [part], [['if-none-match', '*']]);
+    await expect(refused).rejects.toMatchObject({ code: 'PreconditionFailed' });
+    expect((await subject().readBack(upload))?.bytes.toString()).toBe('old');
+    await abort(upload);
+  });
+
+  test('an aborted upload is gone, with its parts', async () => {
+    const upload = await create(subject(), 'multi/aborted');
+    const part = await uploadPart(subject(), upload, 1, Buffer.from('gone'));
+    await abort(upload);
+    await expect(complete(upload, [part])).rejects.toMatchObject({ code: 'NoSuchUpload', status: 404 });
+    expect(await subject().readBack(upload)).toBeUndefined();
+  });
+
+  test('a part whose body fails is not there', async () => {
+    const upload = await create(subject(), 'multi/failing-part');
+    const failure = new Error('the client left');
+    const body = createCountedBody(bytesOf('failing', mib), { stop: { afterBytes: 500_000, failure } });
+    await expect(subject().storage.uploadPart(upload, 1, new Map(), body, never)).rejects.toBe(failure);
+    await expectAllReleased(body);
+    const { parts } = await subject().storage.listParts(
+      upload,
+      { maxParts: 10, partNumberMarker: 0 },
+      new Map(),
+      never,
+    );
+    expect(parts).toEqual([]);
+    await abort(upload);
+  });
+
+  test('parts are listed page by page', async () => {
+    const upload = await create(subject(), 'multi/listed');
+    const sent = [];
+    for (const partNumber of [1, 2, 3, 10, 10_000]) {
+      sent.push(await uploadPart(subject(), upload, partNumber, Buffer.from(`part ${partNumber}`)));
+    }
+    const list = (maxParts: number, partNumberMarker: number) =>
+      subject().storage.listParts(upload, { maxParts, partNumberMarker }, new Map(), never);
+    const first = await list(2, 0);
+    expect(first).toMatchObject({ isTruncated: true, nextPartNumberMarker: 2 });
+    const second = await list(2, first.nextPartNumberMarker ?? 0);
+    expect(second).toMatchObject({ isTruncated: true, nextPartNumberMarker: 10 });
+    const third = await list(2, second.nextPartNumberMarker ?? 0);
+    expect(third.isTruncated).toBe(false);
+    const listed = [...first.parts, ...second.parts, ...third.parts];
+    expect(listed.map(({ partNumber, etag }) => ({ partNumber, etag }))).toEqual(sent);
+    expect(listed.map(({ size }) => size)).toEqual([6, 6, 6, 7, 10]);
+    expect(listed.every(({ lastModified }) => Math.abs(Date.now() - lastModified.getTime()) < 3_600_000)).toBe(true);
+    await abort(upload);
+  });
+}
+
+function describeMultipartRefusals(subject: () => StorageUnderTest): void {
+  const complete = (upload: UploadAddress, parts: { partNumber: number; etag: string }[]) =>
+    subject().storage.completeMultipartUpload(upload, parts, new Map(), never);
+  const abort = (upload: UploadAddress) => subject().storage.abortMultipartUpload(upload, never);
+
+  test('a wrong ETag, a part that is not there, and a wrong order are refused; the upload stays', async () => {
+    const upload = await create(subject(), 'refused/parts');
+    const one = await uploadPart(subject(), upload, 1, bytesOf('one', 5 * mib));
+    const two = await uploadPart(subject(), upload, 2, Buffer.from('two'));
+    const wrongEtag = { ...two, etag: etagOf(Buffer.from('else')) };
+    await expect(complete(upload, [one, wrongEtag])).rejects.toMatchObject({ code: 'InvalidPart', status: 400 });
+    await expect(complete(upload, [one, { ...two, partNumber: 3 }])).rejects.toMatchObject({ code: 'InvalidPart' });
+    await expect(complete(upload, [two, one])).rejects.toMatchObject({ code: 'InvalidPartOrder', status: 400 });
+    expect(await subject().readBack(upload)).toBeUndefined();
+    await complete(upload, [one, two]);
+    expect((await subject().readBack(upload))?.bytes.byteLength).toBe(5 * mib + 3);
+  });
+
+  test('a part under 5 MiB that is not the last is refused', async () => {
+    const upload = await create(subject(), 'refused/small');
+    const one = await uploadPart(subject(), upload, 1, Buffer.from('small'));
+    const two = await uploadPart(subject(), upload, 2, Buffer.from('last'));
+    await expect(complete(upload, [one, two])).rejects.toMatchObject({ code: 'EntityTooSmall', status: 400 });
+    expect(await subject().readBack(upload)).toBeUndefined();
+    await abort(upload);
+  });
+
+  test('an upload that is not open is NoSuchUpload to everybody', async () => {
+    const upload = await create(subject(), 'refused/unknown');
+    await abort(upload);
+    const body = createCountedBody(Buffer.from('x'));
+    const page = { maxParts: 10, partNumberMarker: 0 };
+    const outcomes = await Promise.allSettled([
+      subject().storage.uploadPart(upload, 1, new Map(), body, never),
+      complete(upload, [{ partNumber: 1, etag: etagOf(Buffer.from('x')) }]),
+      subject().storage.listParts(upload, page, new Map(), never),
+    ]);
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'NoSuchUpload', status: 404 } });
+    }
+    await expectAllReleased(body);
+  });
+
+  test("another object's upload id is no upload of this one", async () => {
+    const upload = await create(subject(), 'refused/mine');
+    const part = await uploadPart(subject(), upload, 1, Buffer.from('mine'));
+    const other = { ...upload, key: 'refused/theirs' };
+    await expect(complete(other, [part])).rejects.toMatchObject({ code: 'NoSuchUpload' });
+    await complete(upload, [part]);
+  });
+}

@@ -1,0 +1,128 @@
+// Digests that a client declares are verified while its body streams, whatever way the object takes.
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startMinio } from '../servers/start-minio.ts';
+import { startVersitygw } from '../servers/start-versitygw.ts';
+import { startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
+import { createRandomBody } from '../support/random-body.ts';
+
+const MiB = 1024 * 1024;
+const partBytes = 5 * MiB;
+const bodies = [
+  ['one PUT', createRandomBody('small', 100_000).bytes()],
+  ['several parts', createRandomBody('large', 2 * partBytes + 12_345).bytes()],
+  ['nothing', Buffer.alloc(0)],
+] as const;
+
+// Plain implementations, to check the proxy's fast ones by. Both are reflected and start and end inverted.
+const tableOf = (polynomial: bigint): BigUint64Array =>
+  BigUint64Array.from({ length: 256 }, (_, index) => {
+    let value = BigInt(index);
+    for (let bit = 0; bit < 8; bit++) value = (value & 1n) === 1n ? (value >> 1n) ^ polynomial : value >> 1n;
+    return value;
+  });
+const halvesOf = (table: BigUint64Array): { high: Uint32Array; low: Uint32Array } => ({
+  high: Uint32Array.from(table, (value) => Number(value >> 32n)),
+  low: Uint32Array.from(table, (value) => Number(value & 0xffffffffn)),
+});
+const crc32cTable = halvesOf(tableOf(0x82f63b78n)).low;
+const crc64Table = halvesOf(tableOf(0x9a6c9329ac4bc9b5n));
+
+function crc32c(bytes: Uint8Array): string {
+  let crc = 0xffffffff;
+  for (const byte of bytes) crc = (crc >>> 8) ^ (crc32cTable[(crc ^ byte) & 0xff] ?? 0);
+  return base64Of(~crc);
+}
+
+function crc64nvme(bytes: Uint8Array): string {
+  let [high, low] = [0xffffffff, 0xffffffff];
+  for (const byte of bytes) {
+    const index = (low ^ byte) & 0xff;
+    low = ((low >>> 8) | (high << 24)) ^ (crc64Table.low[index] ?? 0);
+    high = (high >>> 8) ^ (crc64Table.high[index] ?? 0);
+  }
+  return base64Of(~high, ~low);
+}
+
+/** Big-endian, as S3's headers carry them. */
+function base64Of(...words: readonly number[]): string {
+  const bytes = Buffer.alloc(words.length * 4);
+  for (const [index, word] of words.entries()) bytes.writeUInt32BE(word >>> 0, index * 4);
+  return bytes.toString('base64');
+}
+
+const digest = (algorithm: string, bytes: Uint8Array): string => createHash(algorithm).update(bytes).digest('base64');
+
+const algorithms: readonly (readonly [header: string, compute: (bytes: Uint8Array) => string])[] = [
+  ['x-amz-checksum-crc32', (bytes) => base64Of(crc32(bytes))],
+  ['x-amz-checksum-crc32c', crc32c],
+  ['x-amz-checksum-crc64nvme', crc64nvme],
+  ['x-amz-checksum-sha1', (bytes) => digest('sha1', bytes)],
+  ['x-amz-checksum-sha256', (bytes) => digest('sha256', bytes)],
+  ['content-md5', (bytes) => digest('md5', bytes)],
+];
+
+test('the plain checksums of these tests give the published values', () => {
+  const hex = (base64: string): string => Buffer.from(base64, 'base64').toString('hex');
+  const digits = Buffer.from('123456789');
+  // RFC 3720, section B.4, and the NVM Express NVM Command Set Specification, section 5.2.1.3.4.
+  expect(hex(crc32c(new Uint8Array(32)))).toBe('8a9136aa');
+  expect(hex(crc32c(digits))).toBe('e3069283');
+  expect(hex(crc64nvme(digits))).toBe('ae8b14860a799888');
+});
+
+describe.each([
+  ['MinIO', startMinio],
+  ['versitygw', startVersitygw],
+])('%s', (_, start) => {
+  let bucket: ProxiedBucket;
+  beforeAll(async () => {
+    bucket = await startProxiedBucket({ start, upload: { multipart_threshold: partBytes, part_size: partBytes } });
+  });
+  afterAll(() => bucket.stop());
+
+  const cases = algorithms.flatMap(([header, compute]) =>
+    bodies.flatMap(([way, body]) => [true, false].map((hasLength) => ({ header, way, hasLength, compute, body }))),
+  );
+
+  test.each(cases)('$header, right, $way, length known: $hasLength', async ({ header, compute, body, ...names }) => {
+    const key = `right/${header}/${names.way}/${names.hasLength}`;
+    const answer = await bucket.put(key, names.hasLength ? body : [body], { [header]: compute(body) });
+    expect(answer).toMatchObject({ status: 200, body: '' });
+    expect(await bucket.stored.readBytes(key)).toEqual(body);
+  });
+
+  test.each(cases)('$header, wrong, $way, length known: $hasLength', async ({ header, compute, body, ...names }) => {
+    const key = `wrong/${header}/${names.way}/${names.hasLength}`;
+    const wrong = compute(Buffer.from('another body'));
+    const answer = await bucket.put(key, names.hasLength ? body : [body], { [header]: wrong });
+    expect(answer.status).toBe(400);
+    expect(answer.body).toContain('<Code>BadDigest</Code>');
+    expect(await bucket.stored.listKeys('wrong/')).toEqual([]);
+    await bucket.proxy.waitUntilIdle();
+    expect(await bucket.stored.listOpenUploads()).toEqual([]);
+  });
+
+  test.each(algorithms.map(([header]) => header))('%s that is no digest: refused before the body', async (header) => {
+    const values = ['abc', '!!!!', 'AAAA', ''];
+    const answers = await Promise.all(values.map((value) => bucket.put('no-digest', 'x', { [header]: value })));
+    expect(answers.map(({ status }) => status)).toEqual(values.map(() => 400));
+    const code = header === 'content-md5' ? 'InvalidDigest' : 'InvalidRequest';
+    expect(answers.map(({ body }) => body.includes(`<Code>${code}</Code>`))).toEqual(values.map(() => true));
+    expect(await bucket.stored.listKeys('no-digest')).toEqual([]);
+  });
+
+  test('a part of a multipart upload of the client is verified too', async () => {
+    const path = '/uploads/parts';
+    const created = await bucket.send({ method: 'POST', path: `${path}?uploads` });
+    const uploadId = encodeURIComponent(/<UploadId>(?<id>[^<]+)/u.exec(created.body)?.groups?.['id'] ?? '');
+    const at = `${path}?partNumber=1&uploadId=${uploadId}`;
+    const headers = { 'x-amz-checksum-sha256': digest('sha256', Buffer.from('right')) };
+    const wrong = await bucket.send({ method: 'PUT', path: at, body: 'wrong', headers });
+    expect([wrong.status, wrong.body.includes('<Code>BadDigest</Code>')]).toEqual([400, true]);
+    const parts = await bucket.send({ method: 'GET', path: `${path}?uploadId=${uploadId}` });
+    expect(parts.body).not.toContain('<Part>');
+    expect((await bucket.send({ method: 'DELETE', path: `${path}?uploadId=${uploadId}` })).status).toBe(204);
+  });
+});

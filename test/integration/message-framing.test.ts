@@ -1,0 +1,204 @@
+// Bytes on the wire: smuggled requests, early refusals, 100-continue, pipelines, writes of one byte.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startMinio } from '../servers/start-minio.ts';
+import { prefix, startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
+import { openRawConnection, type RawConnection } from '../support/raw-connection.ts';
+import { createToken } from '../support/start-proxy.ts';
+
+let bucket: ProxiedBucket;
+beforeAll(async () => {
+  bucket = await startProxiedBucket({ start: startMinio });
+});
+afterAll(() => bucket.stop());
+
+const head = (method: string, path: string, fields: readonly string[]): string =>
+  [`${method} ${path} HTTP/1.1`, 'Host: proxy', ...fields, '', ''].join('\r\n');
+const authorization = (): string => `Authorization: Bearer ${bucket.token}`;
+const open = (): Promise<RawConnection> => openRawConnection(bucket.proxy.url);
+
+describe('smuggling', () => {
+  const chunked = '5\r\nhello\r\n0\r\n\r\n';
+  test.each<readonly [string, readonly string[], string]>([
+    ['Transfer-Encoding and Content-Length', ['Transfer-Encoding: chunked', 'Content-Length: 5'], chunked],
+    ['Content-Length and Transfer-Encoding', ['Content-Length: 5', 'Transfer-Encoding: chunked'], chunked],
+    ['two lengths that differ', ['Content-Length: 5', 'Content-Length: 6'], 'hello!'],
+    ['two equal lengths', ['Content-Length: 5', 'Content-Length: 5'], 'hello'],
+    ['a list of lengths', ['Content-Length: 5, 6'], 'hello!'],
+    ['a sign before the length', ['Content-Length: +5'], 'hello'],
+    ['two Host fields', ['Content-Length: 5', 'Host: other'], 'hello'],
+    ['another transfer coding', ['Transfer-Encoding: gzip'], 'hello'],
+    ['chunked that is not last', ['Transfer-Encoding: chunked, gzip'], chunked],
+    ['two transfer codings', ['Transfer-Encoding: chunked', 'Transfer-Encoding: chunked'], chunked],
+    ['a space before the colon', ['Content-Length : 5'], 'hello'],
+    ['a folded field', ['Content-Length: 5', 'X-A: b', ' c'], 'hello'],
+  ])('%s: refused, and what follows is no request', async (name, fields, body) => {
+    const connection = await open();
+    const smuggled = head('PUT', `${prefix}/smuggled`, [authorization(), 'Content-Length: 1']) + 'x';
+    await connection.write(head('PUT', `${prefix}/outer`, [authorization(), ...fields]) + body + smuggled);
+    const answer = await connection.readAnswer();
+    expect([name, answer.status]).toSatisfy(([, status]) => status === 400 || status === 501);
+    await connection.closed;
+    expect(connection.unread()).toBe('');
+    expect(await bucket.stored.listKeys()).toEqual([]);
+  });
+
+  test.each([
+    ['a chunk size that is no number', 'zz\r\nhello\r\n0\r\n\r\n'],
+    ['a negative chunk size', '-5\r\nhello\r\n0\r\n\r\n'],
+    ['a chunk longer than its size', '3\r\nhello\r\n0\r\n\r\n'],
+    ['a chunk size beyond 64 bits', 'fffffffffffffffff\r\nhello\r\n0\r\n\r\n'],
+  ])('%s: nothing is stored', async (_, body) => {
+    const connection = await open();
+    await connection.write(head('PUT', `${prefix}/chunks`, [authorization(), 'Transfer-Encoding: chunked']) + body);
+    connection.end();
+    await connection.closed;
+    expect(connection.unread()).not.toMatch(/^HTTP\/1\.1 2/u);
+    await bucket.proxy.waitUntilIdle();
+    expect(await bucket.stored.listKeys()).toEqual([]);
+  });
+
+  test('no Host field: 400', async () => {
+    const connection = await open();
+    await connection.write(`PUT ${prefix}/a HTTP/1.1\r\n${authorization()}\r\nContent-Length: 1\r\n\r\nx`);
+    expect((await connection.readAnswer()).status).toBe(400);
+    connection.destroy();
+  });
+});
+
+describe('early refusal', () => {
+  test.each([
+    ['without a token', 1024 * 1024 * 1024, 401],
+    ['over the largest object', 6 * 1024 ** 4, 413],
+  ])('%s reaches a client that goes on sending', async (name, lengthBytes, status) => {
+    const connection = await open();
+    const fields = [...(status === 401 ? [] : [authorization()]), `Content-Length: ${lengthBytes}`];
+    await connection.write(head('PUT', `${prefix}/refused`, fields));
+    // As real clients do: the body is under way before the answer is looked at.
+    const block = Buffer.alloc(256 * 1024, 1);
+    const answered = new AbortController();
+    const sending = (async () => {
+      for (let sent = 0; sent < 8 * 1024 * 1024 && !answered.signal.aborted; sent += block.length) {
+        // oxlint-disable-next-line no-await-in-loop -- one after another, as the socket takes them
+        await connection.write(block);
+      }
+    })();
+    const answer = await connection.readAnswer();
+    answered.abort();
+    expect([name, answer.status]).toEqual([name, status]);
+    expect(answer.body).toContain('<Error>');
+    await sending;
+    connection.destroy();
+    await bucket.proxy.waitUntilIdle();
+  });
+
+  test('a small refused body is drained, and the connection lives on', async () => {
+    const connection = await open();
+    const body = 'x'.repeat(20_000);
+    await connection.write(head('PUT', `${prefix}/a`, [`Content-Length: ${body.length}`]) + body);
+    expect((await connection.readAnswer()).status).toBe(401);
+    await connection.write(head('PUT', `${prefix}/drained`, [authorization(), 'Content-Length: 2']) + 'ok');
+    expect((await connection.readAnswer()).status).toBe(200);
+    expect((await bucket.stored.readBytes('drained')).toString()).toBe('ok');
+    connection.destroy();
+  });
+});
+
+describe('Expect: 100-continue', () => {
+  test('an upload is asked for its body and stored', async () => {
+    const connection = await open();
+    await connection.write(
+      head('PUT', `${prefix}/continued`, [authorization(), 'Content-Length: 5', 'Expect: 100-continue']),
+    );
+    expect((await connection.readAnswer()).status).toBe(100);
+    await connection.write('hello');
+    expect((await connection.readAnswer()).status).toBe(200);
+    expect((await bucket.stored.readBytes('continued')).toString()).toBe('hello');
+    connection.destroy();
+  });
+
+  test('a refused one gets its refusal without sending the body', async () => {
+    const connection = await open();
+    await connection.write(head('PUT', `${prefix}/a`, ['Content-Length: 5000000', 'Expect: 100-continue']));
+    const first = await connection.readAnswer();
+    const answer = first.status === 100 ? await connection.readAnswer() : first;
+    expect(answer.status).toBe(401);
+    connection.destroy();
+  });
+});
+
+describe('one connection', () => {
+  test('many requests one after another', async () => {
+    const connection = await open();
+    for (let index = 0; index < 20; index++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after another is the case
+      await connection.write(head('PUT', `${prefix}/serial/${index}`, [authorization(), 'Content-Length: 3']) + 'abc');
+      // oxlint-disable-next-line no-await-in-loop
+      expect((await connection.readAnswer()).status).toBe(200);
+    }
+    expect(await bucket.stored.listKeys('serial/')).toHaveLength(20);
+    connection.destroy();
+  });
+
+  test('a pipeline: each gets its own answer in its turn, or the connection is closed before it', async () => {
+    const connection = await open();
+    const paths = [`${prefix}/p/0`, '/nowhere/p', `${prefix}/p/2`, `${prefix}/p/3`];
+    const requests = paths.map(
+      (path, index) => head('PUT', path, [authorization(), 'Content-Length: 1']) + String(index),
+    );
+    await connection.write(requests.join(''));
+    const statuses: number[] = [];
+    const expected = [200, 404, 200, 200];
+    for (const _ of expected) {
+      // oxlint-disable-next-line no-await-in-loop -- in their turn
+      const answer = await connection.readAnswer().catch(() => undefined);
+      if (answer === undefined) break;
+      statuses.push(answer.status);
+    }
+    expect(statuses).toEqual(expected.slice(0, statuses.length));
+    expect(statuses.length).toBeGreaterThan(0);
+    const keys = await bucket.stored.listKeys('p/');
+    const contents = await Promise.all(keys.map(async (key) => `p/${(await bucket.stored.readBytes(key)).toString()}`));
+    expect(contents).toEqual(keys);
+    connection.destroy();
+  });
+
+  test('a request written byte by byte', async () => {
+    const connection = await open();
+    const text =
+      head('PUT', `${prefix}/bytewise`, [authorization(), 'Transfer-Encoding: chunked']) +
+      '5\r\nhello\r\n7;ext=1\r\n, world\r\n0\r\nX-Trailer: 1\r\n\r\n';
+    for (const byte of Buffer.from(text)) {
+      // oxlint-disable-next-line no-await-in-loop -- byte by byte is the case
+      await connection.write(Uint8Array.of(byte));
+      // oxlint-disable-next-line no-await-in-loop -- lets the kernel send it alone
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect((await connection.readAnswer()).status).toBe(200);
+    expect((await bucket.stored.readBytes('bytewise')).toString()).toBe('hello, world');
+    connection.destroy();
+  });
+});
+
+describe('the request head', () => {
+  test('may be longer than 4 KiB, up to the limit of 16 KiB', async () => {
+    const token = await createToken({ sub: 'long', filler: 'f'.repeat(8_000) });
+    const answer = await bucket.send({
+      method: 'PUT',
+      path: `${prefix}/long-head`,
+      headers: { authorization: `Bearer ${token}` },
+      body: 'x',
+    });
+    expect(answer).toMatchObject({ status: 200, body: '' });
+  });
+
+  test('over the limit: 431, nothing stored', async () => {
+    const connection = await open();
+    await connection.write(
+      head('PUT', `${prefix}/too-long`, [authorization(), `X-Filler: ${'f'.repeat(40_000)}`, 'Content-Length: 1']) +
+        'x',
+    );
+    await connection.closed;
+    expect(connection.unread()).toMatch(/^(HTTP\/1\.1 431 |$)/u);
+    expect(await bucket.stored.listKeys('too-long')).toEqual([]);
+  });
+});

@@ -1,0 +1,6 @@
+// Vitest's global set-up of the projects that need real servers: builds the missing ones before any test's time runs.
+import { findServer } from './find-server.ts';
+
+export async function setup(): Promise<void> {
+  await Promise.all([findServer('minio'), findServer('versitygw'), findServer('toxiproxy')]);
+}

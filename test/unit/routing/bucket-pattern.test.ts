@@ -1,0 +1,18 @@
+// Names that patterns match.
+import { expect, test } from 'vitest';
+import { compileBucketPattern } from '../../../src/routing/bucket-pattern.ts';
+
+test.each([
+  ['*', ['', 'a', 'abc'], []],
+  ['team-*', ['team-', 'team-a'], ['team', 'xteam-a']],
+  ['*-eu', ['-eu', 'a-eu'], ['a-eu-b', 'eu']],
+  ['a*a', ['aa', 'aba'], ['a', 'ab']],
+  ['ab*ba', ['abba', 'abxba'], ['aba', 'ab', 'ba']],
+  ['a*b*c', ['abc', 'axbxc', 'abbcc'], ['acb', 'ac', 'bac']],
+  ['a*bc*c', ['abcc', 'abcxc', 'abcbcc'], ['abc']],
+  ['*a*', ['a', 'xax'], ['', 'x']],
+])('%s', (pattern, matching, others) => {
+  const { matches } = compileBucketPattern(pattern);
+  expect(matching.filter((name) => !matches(name))).toEqual([]);
+  expect(others.filter((name) => matches(name))).toEqual([]);
+});

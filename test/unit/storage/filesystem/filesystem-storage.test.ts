@@ -1,0 +1,396 @@
+// What only a storage of plain files has to answer for: its layout, its records, links, and what it cannot do.
+import { createHash } from 'node:crypto';
+import { cp, link, lstat, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createFilesystemStorage } from '../../../../src/storage/filesystem/filesystem-storage.ts';
+import type { Storage, UploadAddress } from '../../../../src/storage/storage.ts';
+import { createCountedBody, failureOf } from '../../../contract/storage/counted-body.ts';
+import { listObjects, readObject } from '../../../contract/storage/filesystem-under-test.ts';
+import { everyKey } from '../../../contract/storage/keys.ts';
+
+const never = new AbortController().signal;
+const etagOf = (text: string) => `"${createHash('md5').update(text).digest('hex')}"`;
+let root: string;
+let bucketFolder: string;
+let storage: Storage;
+beforeEach(async () => {
+  root = await mkdtemp(path.join(tmpdir(), 'mizuchi-filesystem-'));
+  bucketFolder = path.join(root, 'uploads');
+  storage = createFilesystemStorage({ root });
+});
+afterEach(async () => {
+  await storage.close();
+  await rm(root, { recursive: true });
+});
+
+const inBucket = (...names: string[]) => path.join(bucketFolder, ...names);
+const at = (key: string) => ({ bucket: 'uploads', key });
+const put = (key: string, text: string, headers: Record<string, string> = {}, into = storage) =>
+  into.putObject(at(key), new Map(Object.entries(headers)), createCountedBody(Buffer.from(text)), never);
+const metadataOf = async (key: string) => (await readObject(bucketFolder, key))?.headers.get('x-amz-meta-a');
+
+describe('the layout', () => {
+  test('can be read by a person', async () => {
+    await put('photos/2026/summer day.jpg', 'bytes', { 'content-type': 'image/jpeg' });
+    expect(await readFile(inBucket('photos+', '2026+', 'summer day.jpg'), 'utf8')).toBe('bytes');
+    const record: unknown = JSON.parse(await readFile(inBucket('photos+', '2026+', 'summer day.jpg%meta'), 'utf8'));
+    expect(record).toMatchObject({
+      key: 'photos/2026/summer day.jpg',
+      etag: etagOf('bytes'),
+      size: 5,
+      headers: { 'content-type': 'image/jpeg' },
+      lastModified: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+    });
+  });
+
+  test('tells every key from the path alone', { timeout: 60_000 }, async () => {
+    for (const key of everyKey) await put(key, 'x');
+    expect([...(await listObjects(bucketFolder)).keys()].toSorted()).toEqual(everyKey.toSorted());
+  });
+
+  test('takes no bucket that is not a folder of the root', async () => {
+    for (const bucket of ['', '.', '..', '../other', 'a/b', '%tmp', 'a\0b', '-x', 'x'.repeat(256)]) {
+      const putting = storage.putObject({ bucket, key: 'x' }, new Map(), createCountedBody(Buffer.from('x')), never);
+      await expect(putting).rejects.toMatchObject({ code: 'NoSuchBucket' });
+    }
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  test.each(['.', '..', 'a/../b', '../x', 'a/..', './a'])('refuses the key %j', async (key) => {
+    await expect(put(key, 'x')).rejects.toMatchObject({ code: 'InvalidURI' });
+    await expect(storage.createMultipartUpload(at(key), new Map(), never)).rejects.toMatchObject({
+      code: 'InvalidURI',
+    });
+  });
+
+  test('refuses a path that is longer than the system takes', async () => {
+    const deep = path.join(root, ...Array.from({ length: 8 }, () => 'd'.repeat(200)));
+    const putting = put('\u0001'.repeat(1024), 'x', {}, createFilesystemStorage({ root: deep }));
+    await expect(putting).rejects.toMatchObject({ code: 'KeyTooLongError' });
+  });
+
+  test('may have a root that is reached by a link, as that is its owner’s choice', async () => {
+    await symlink(root, `${root}-link`);
+    const failure = await failureOf(put('linked', 'x', {}, createFilesystemStorage({ root: `${root}-link` })));
+    await rm(`${root}-link`);
+    expect(failure).toBeUndefined();
+    expect((await readObject(bucketFolder, 'linked'))?.bytes.toString()).toBe('x');
+  });
+});
+
+describe('records', () => {
+  test('of bytes that were changed since count for nothing', async () => {
+    await put('edited', 'before', { 'x-amz-meta-a': '1' });
+    expect(await metadataOf('edited')).toBe('1');
+    await writeFile(inBucket('edited'), 'longer than before');
+    expect(await metadataOf('edited')).toBeUndefined();
+    // The ETag is then that of what is there.
+    await expect(put('edited', 'x', { 'if-match': etagOf('before') })).rejects.toMatchObject({
+      code: 'PreconditionFailed',
+    });
+    await put('edited', 'x', { 'if-match': etagOf('longer than before') });
+    expect((await readObject(bucketFolder, 'edited'))?.bytes.toString()).toBe('x');
+  });
+
+  test('fit the old bytes still when the new ones did not come to their place', async () => {
+    await put('crashed', 'old', { 'x-amz-meta-a': 'old' });
+    await link(inBucket('crashed'), inBucket('kept-aside'));
+    await put('crashed', 'new', { 'x-amz-meta-a': 'new' });
+    expect(await metadataOf('crashed')).toBe('new');
+    await rename(inBucket('kept-aside'), inBucket('crashed'));
+    expect(await metadataOf('crashed')).toBe('old');
+    // And what comes next keeps the record of what is there, not of what never was.
+    await link(inBucket('crashed'), inBucket('kept-aside'));
+    await put('crashed', 'newer', { 'x-amz-meta-a': 'newer' });
+    await rename(inBucket('kept-aside'), inBucket('crashed'));
+    expect(await metadataOf('crashed')).toBe('old');
+  });
+
+  test('fit a copy that kept its times, as from a backup', async () => {
+    await put('restored', 'bytes', { 'x-amz-meta-a': '1' });
+    await cp(inBucket('restored'), inBucket('copy'), { preserveTimestamps: true });
+    // cp sets times to the microsecond: what is compared is what a tool that keeps all of it would leave.
+    const { mtimeNs } = await lstat(inBucket('copy'), { bigint: true });
+    const text = await readFile(inBucket('restored%meta'), 'utf8');
+    await writeFile(inBucket('restored%meta'), text.replace(/"mtimeNs": "\d+"/, `"mtimeNs": "${mtimeNs}"`));
+    await rename(inBucket('copy'), inBucket('restored'));
+    expect(await metadataOf('restored')).toBe('1');
+  });
+
+  test('that are broken count for nothing and are replaced', async () => {
+    for (const text of ['', '{', 'null', '[]', '{"key":1}', '{"etag":"x","size":"5"}']) {
+      await put('broken', 'bytes', { 'x-amz-meta-a': '1' });
+      await writeFile(inBucket('broken%meta'), text);
+      expect(await metadataOf('broken')).toBeUndefined();
+      await put('broken', 'bytes', { 'x-amz-meta-a': '2', 'if-match': etagOf('bytes') });
+      expect(await metadataOf('broken')).toBe('2');
+    }
+  });
+
+  test('that were left without an object do not stand in the way of a new one', async () => {
+    await put('orphan', 'first', { 'x-amz-meta-a': '1' });
+    await rm(inBucket('orphan'));
+    await put('orphan', 'second', { 'if-none-match': '*', 'x-amz-meta-a': '2' });
+    expect(await metadataOf('orphan')).toBe('2');
+  });
+
+  test('belong to their bytes when two storages write the same objects at once', { timeout: 60_000 }, async () => {
+    const other = createFilesystemStorage({ root });
+    for (let i = 0; i < 200; i++) {
+      const writers = [storage, other].map((into, writer) =>
+        put(`two/${i}`, `${writer}`, { 'x-amz-meta-a': `${writer}` }, into),
+      );
+      await Promise.all(writers);
+      const read = await readObject(bucketFolder, `two/${i}`);
+      expect(read?.headers.get('x-amz-meta-a')).toBe(read?.bytes.toString());
+    }
+  });
+
+  test('of another key in the same place forbid to replace it, as on a disk that takes A for a', async () => {
+    await put('name', 'bytes');
+    const text = await readFile(inBucket('name%meta'), 'utf8');
+    await writeFile(inBucket('name%meta'), text.replace('"key": "name"', '"key": "Name"'));
+    await expect(put('name', 'other')).rejects.toMatchObject({ code: 'InvalidRequest' });
+    expect(await readFile(inBucket('name'), 'utf8')).toBe('bytes');
+  });
+});
+
+describe('links and other things in the way', () => {
+  let outside: string;
+  beforeEach(async () => {
+    outside = await mkdtemp(path.join(tmpdir(), 'mizuchi-outside-'));
+    await put('there', 'x');
+  });
+  afterEach(() => rm(outside, { recursive: true }));
+
+  const refused = (putting: Promise<unknown>) =>
+    expect(putting).rejects.toMatchObject({ code: 'InternalError', message: expect.not.stringContaining(outside) });
+
+  test.each(['folder+', 'folder+/below+'])('a link in place of %s leads nowhere', async (linked) => {
+    await mkdir(path.dirname(inBucket(linked)), { recursive: true });
+    await symlink(outside, inBucket(linked));
+    await refused(put('folder/below/object', 'x'));
+    await refused(put('folder/below/object', 'x', { 'if-none-match': '*' }));
+    expect(await readdir(outside)).toEqual([]);
+    expect(await readdir(inBucket('%tmp'))).toEqual([]);
+  });
+
+  test('a link that leads nowhere is not followed to make a folder', async () => {
+    await symlink(path.join(outside, 'made'), inBucket('folder+'));
+    await refused(put('folder/object', 'x'));
+    expect(await readdir(outside)).toEqual([]);
+  });
+
+  test('a link in place of the object, of its record, or of a temporary folder is not followed', async () => {
+    await writeFile(path.join(outside, 'secret'), 'secret');
+    await symlink(path.join(outside, 'secret'), inBucket('object'));
+    await refused(put('object', 'x'));
+    await put('recorded', 'x');
+    await rm(inBucket('recorded%meta'));
+    await symlink(path.join(outside, 'secret'), inBucket('recorded%meta'));
+    await put('recorded', 'y', { 'x-amz-meta-a': '1' });
+    expect(await metadataOf('recorded')).toBe('1');
+    await rm(inBucket('%tmp'), { recursive: true });
+    await symlink(outside, inBucket('%tmp'));
+    await refused(put('temporary', 'x'));
+    expect(await readdir(outside)).toEqual(['secret']);
+    expect(await readFile(path.join(outside, 'secret'), 'utf8')).toBe('secret');
+  });
+
+  test('a link in place of the bucket, or of its uploads, leads nowhere', async () => {
+    await symlink(outside, path.join(root, 'linked'));
+    const body = createCountedBody(Buffer.from('x'));
+    await refused(storage.putObject({ bucket: 'linked', key: 'x' }, new Map(), body, never));
+    await symlink(outside, inBucket('%uploads'));
+    await refused(storage.createMultipartUpload(at('x'), new Map(), never));
+    expect(await readdir(outside)).toEqual([]);
+  });
+
+  test('a file in place of a folder, and a folder in place of a file, are refused', async () => {
+    await writeFile(inBucket('folder+'), 'x');
+    await refused(put('folder/object', 'x'));
+    await mkdir(inBucket('object'));
+    await refused(put('object', 'x'));
+    expect(await readdir(inBucket('%tmp'))).toEqual([]);
+  });
+
+  test('a bucket that cannot be used is not ready', async () => {
+    await expect(storage.checkReady('uploads', never)).resolves.toBeUndefined();
+    await writeFile(path.join(root, 'file'), 'x');
+    await refused(storage.checkReady('file', never));
+  });
+});
+
+describe('what a folder cannot do', () => {
+  test.each([
+    ['x-amz-server-side-encryption', 'AES256'],
+    ['x-amz-server-side-encryption-customer-algorithm', 'AES256'],
+    ['x-amz-object-lock-mode', 'COMPLIANCE'],
+    ['x-amz-object-lock-legal-hold', 'ON'],
+    ['x-amz-storage-class', 'GLACIER'],
+    ['x-amz-tagging', 'a=b'],
+    ['x-amz-expected-bucket-owner', '123456789012'],
+    ['x-amz-acl', 'public-read'],
+    ['if-none-match', '"etag"'],
+  ])('%s is refused, not dropped', async (name, value) => {
+    await expect(put('refused', 'x', { [name]: value })).rejects.toMatchObject({ code: 'NotImplemented', status: 501 });
+    const creating = storage.createMultipartUpload(at('refused'), new Map([[name, value]]), never);
+    await expect(creating).rejects.toMatchObject({ code: 'NotImplemented' });
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  test('the standard storage class is what it has', async () => {
+    await put('standard', 'x', { 'x-amz-storage-class': 'STANDARD' });
+    expect((await readObject(bucketFolder, 'standard'))?.bytes.toString()).toBe('x');
+  });
+
+  test('metadata over 2 KiB is refused', async () => {
+    await put('metadata', 'x', { 'x-amz-meta-a': 'x'.repeat(2047) });
+    const putting = put('metadata', 'x', { 'x-amz-meta-a': 'x'.repeat(2048) });
+    await expect(putting).rejects.toMatchObject({ code: 'MetadataTooLarge' });
+  });
+
+  test('a body over the limit is refused before it is read', async () => {
+    const body = createCountedBody(Buffer.from('x'), { length: 5 * 2 ** 40 + 1 });
+    await expect(storage.putObject(at('huge'), new Map(), body, never)).rejects.toMatchObject({
+      code: 'EntityTooLarge',
+    });
+    expect(body.bytesRead).toBe(0);
+  });
+});
+
+describe('multipart uploads', () => {
+  const create = async (key: string, headers: Record<string, string> = {}): Promise<UploadAddress> => ({
+    ...at(key),
+    ...(await storage.createMultipartUpload(at(key), new Map(Object.entries(headers)), never)),
+  });
+  const uploadPart = async (
+    upload: UploadAddress,
+    partNumber: number,
+    text: string,
+    headers: [string, string][] = [],
+  ) => ({
+    partNumber,
+    etag: (await storage.uploadPart(upload, partNumber, new Map(headers), createCountedBody(Buffer.from(text)), never))
+      .etag,
+  });
+  type Part = Parameters<Storage['completeMultipartUpload']>[1][number];
+  const complete = (upload: UploadAddress, parts: Part[], headers: [string, string][] = []) =>
+    storage.completeMultipartUpload(upload, parts, new Map(headers), never);
+
+  test('survive a restart', async () => {
+    const upload = await create('restarted', { 'x-amz-meta-a': '1' });
+    const part = await uploadPart(upload, 1, 'bytes');
+    storage = createFilesystemStorage({ root });
+    await storage.checkReady('uploads', never);
+    const { parts } = await storage.listParts(upload, { maxParts: 10, partNumberMarker: 0 }, new Map(), never);
+    expect(parts.map(({ partNumber, etag }) => ({ partNumber, etag }))).toEqual([part]);
+    await complete(upload, [part]);
+    expect(await metadataOf('restarted')).toBe('1');
+  });
+
+  test('that were completed before a crash could remove them are completed', async () => {
+    const upload = await create('crashed');
+    const part = await uploadPart(upload, 1, 'bytes');
+    const folder = inBucket('%uploads', upload.uploadId);
+    await cp(folder, `${root}-copy`, { recursive: true });
+    const { etag } = await complete(upload, [part], [['if-none-match', '*']]);
+    await rename(`${root}-copy`, folder);
+    // The condition was true when it was asked.
+    expect((await complete(upload, [part], [['if-none-match', '*']])).etag).toBe(etag);
+    expect(await readdir(inBucket('%uploads'))).toEqual([]);
+  });
+
+  test('are not taken for completed when another has stored the same since', async () => {
+    const upload = await create('overtaken');
+    const part = await uploadPart(upload, 1, 'bytes');
+    await complete(upload, [part]);
+    const later = await create('overtaken');
+    await complete(later, [await uploadPart(later, 1, 'bytes')]);
+    await expect(complete(upload, [part])).rejects.toMatchObject({ code: 'NoSuchUpload' });
+  });
+
+  test.each(['', '.', '..', '../..', 'x', 'A'.repeat(32), `${'a'.repeat(32)}/..`, '0'.repeat(32), '../%tmp'])(
+    'no id is looked for that is not of their form: %j',
+    async (uploadId) => {
+      await put('keep', 'x');
+      const upload = { ...at('keep'), uploadId };
+      await expect(storage.abortMultipartUpload(upload, never)).rejects.toMatchObject({ code: 'NoSuchUpload' });
+      await expect(uploadPart(upload, 1, 'x')).rejects.toMatchObject({ code: 'NoSuchUpload' });
+      expect(await readFile(inBucket('keep'), 'utf8')).toBe('x');
+    },
+  );
+
+  test.each([0, -1, 10_001, 1.5, Number.NaN])('no part has the number %d', async (partNumber) => {
+    const upload = await create('numbers');
+    await expect(uploadPart(upload, partNumber, 'x')).rejects.toMatchObject({ code: 'InvalidArgument' });
+    expect(await readdir(inBucket('%uploads', upload.uploadId))).toEqual(['upload.json']);
+  });
+
+  test('keep one file for each part', async () => {
+    const upload = await create('again');
+    await Promise.all(Array.from({ length: 8 }, (_, i) => uploadPart(upload, 1, `attempt ${i}`)));
+    const names = await readdir(inBucket('%uploads', upload.uploadId));
+    expect(names.map((name) => name.replace(/-[0-9a-f]+/, '')).toSorted()).toEqual([
+      '00001.json',
+      '00001.part',
+      'upload.json',
+    ]);
+  });
+
+  test('that are aborted while a part arrives take it with them', async () => {
+    const upload = await create('aborted');
+    const end = Promise.withResolvers<null>();
+    const body = { length: 0, read: () => end.promise };
+    const uploading = storage.uploadPart(upload, 1, new Map(), body, never);
+    const failure = failureOf(uploading);
+    while ((await readdir(inBucket('%tmp'))).length === 0);
+    await storage.abortMultipartUpload(upload, never);
+    end.resolve(null);
+    expect(await failure).toMatchObject({ code: 'NoSuchUpload' });
+    expect([await readdir(inBucket('%tmp')), await readdir(inBucket('%uploads'))]).toEqual([[], []]);
+  });
+
+  test('keep the checksums of their parts, and hold the client to them', async () => {
+    const upload = await create('checked', { 'x-amz-checksum-algorithm': 'CRC32', 'x-amz-checksum-type': 'COMPOSITE' });
+    const part = await uploadPart(upload, 1, 'x', [['x-amz-checksum-crc32', 'jNrG5A==']]);
+    const page = await storage.listParts(upload, { maxParts: 1, partNumberMarker: 0 }, new Map(), never);
+    expect(page).toMatchObject({ checksumAlgorithm: 'CRC32', checksumType: 'COMPOSITE', storageClass: 'STANDARD' });
+    expect(page.parts[0]?.checksums).toEqual([['crc32', 'jNrG5A==']]);
+    const wrong = complete(upload, [{ ...part, checksums: [['crc32', 'AAAAAA==']] }]);
+    await expect(wrong).rejects.toMatchObject({ code: 'InvalidPart' });
+    const otherType = complete(upload, [part], [['x-amz-checksum-type', 'FULL_OBJECT']]);
+    await expect(otherType).rejects.toMatchObject({ code: 'InvalidRequest' });
+    await complete(upload, [{ ...part, checksums: [['crc32', 'jNrG5A==']] }], [['x-amz-checksum-type', 'COMPOSITE']]);
+  });
+
+  test('hold the client to the size and the parts that it names', async () => {
+    const upload = await create('sized');
+    const part = await uploadPart(upload, 1, 'bytes');
+    await expect(complete(upload, [part], [['x-amz-mp-object-size', '6']])).rejects.toMatchObject({
+      code: 'InvalidRequest',
+    });
+    await expect(complete(upload, [])).rejects.toMatchObject({ code: 'MalformedXML' });
+    await expect(complete(upload, [part, part])).rejects.toMatchObject({ code: 'InvalidPartOrder' });
+    const checksum = complete(upload, [part], [['x-amz-checksum-crc32', 'AAAAAA==']]);
+    await expect(checksum).rejects.toMatchObject({ code: 'NotImplemented' });
+    await complete(upload, [part], [['x-amz-mp-object-size', '5']]);
+  });
+
+  test('end with the reason when they are given up while their parts are joined', async () => {
+    const upload = await create('joined');
+    const part = await uploadPart(upload, 1, 'x'.repeat(3_000_000));
+    const stop = new AbortController();
+    const reason = new Error('the client left');
+    const completing = storage.completeMultipartUpload(upload, [part], new Map(), stop.signal);
+    const failure = failureOf(completing);
+    while ((await readdir(inBucket('%tmp'))).length === 0);
+    stop.abort(reason);
+    expect(await failure).toBe(reason);
+    expect(await readdir(inBucket('%tmp'))).toEqual([]);
+    await storage.abortMultipartUpload(upload, never);
+    expect([...(await listObjects(bucketFolder)).keys()]).toEqual([]);
+  });
+});

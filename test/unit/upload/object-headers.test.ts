@@ -1,0 +1,134 @@
+// Which header fields go to the backend.
+import { describe, expect, test } from 'vitest';
+import { S3Error } from '../../../src/errors.ts';
+import { RequestHeaders } from '../../../src/http.ts';
+import { screenObjectHeaders, type ScreenedOperation } from '../../../src/upload/object-headers.ts';
+
+const screen = (operation: ScreenedOperation, ...fields: string[]): ReadonlyMap<string, string> =>
+  screenObjectHeaders(operation, new RequestHeaders(fields));
+
+function codeOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof S3Error) return error.code;
+    throw error;
+  }
+  return 'passed';
+}
+
+const system = [
+  'content-type',
+  'content-encoding',
+  'content-disposition',
+  'content-language',
+  'cache-control',
+  'expires',
+  'x-amz-storage-class',
+  'x-amz-tagging',
+  'x-amz-meta-a',
+  'x-amz-server-side-encryption',
+  'x-amz-server-side-encryption-aws-kms-key-id',
+  'x-amz-server-side-encryption-context',
+  'x-amz-server-side-encryption-bucket-key-enabled',
+  'x-amz-object-lock-mode',
+  'x-amz-object-lock-retain-until-date',
+  'x-amz-object-lock-legal-hold',
+];
+const everyCall = [
+  'x-amz-server-side-encryption-customer-algorithm',
+  'x-amz-server-side-encryption-customer-key',
+  'x-amz-server-side-encryption-customer-key-md5',
+  'x-amz-expected-bucket-owner',
+];
+const checksums = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'].map((name) => `x-amz-checksum-${name}`);
+const ours = [
+  'host',
+  'authorization',
+  'content-length',
+  'connection',
+  'x-amz-date',
+  'x-amz-content-sha256',
+  'x-amz-security-token',
+  'x-amz-acl',
+  'x-amz-unheard-of',
+  'x-forwarded-for',
+  'cookie',
+];
+const everything = [
+  ...system,
+  ...everyCall,
+  ...checksums,
+  ...ours,
+  'content-md5',
+  'if-match',
+  'if-none-match',
+  'x-amz-checksum-algorithm',
+  'x-amz-checksum-type',
+  'x-amz-mp-object-size',
+];
+
+test.each<[ScreenedOperation, string[]]>([
+  ['PutObject', [...system, ...everyCall, ...checksums, 'content-md5', 'if-match', 'if-none-match']],
+  ['CreateMultipartUpload', [...system, ...everyCall, 'x-amz-checksum-algorithm', 'x-amz-checksum-type']],
+  ['UploadPart', [...everyCall, ...checksums, 'content-md5']],
+  [
+    'CompleteMultipartUpload',
+    [...everyCall, ...checksums, 'if-match', 'if-none-match', 'x-amz-checksum-type', 'x-amz-mp-object-size'],
+  ],
+  ['ListParts', everyCall],
+])('%s', (operation, passed) => {
+  const screened = screen(operation, ...everything.flatMap((name) => [name, '*']));
+  expect([...screened].toSorted()).toEqual(passed.map((name) => [name, '*']).toSorted());
+});
+
+test('values stay as they are', () => {
+  const value = '=?UTF-8?B?Y2Fmw6k=?= "a"\t<b>; ~';
+  expect(screen('PutObject', 'x-amz-meta-a', value, 'x-amz-meta-b', '')).toEqual(
+    new Map([
+      ['x-amz-meta-a', value],
+      ['x-amz-meta-b', ''],
+    ]),
+  );
+});
+
+describe('refused', () => {
+  test.each(['café', 'cut\ufffd', 'a\u0001', 'a\nb', 'a\u007f'])('the value %j', (value) => {
+    for (const name of ['x-amz-meta-a', 'content-disposition', 'if-match']) {
+      expect(codeOf(() => screen('PutObject', name, value))).toBe('InvalidRequest');
+    }
+    expect(screen('PutObject', 'user-agent', value).size).toBe(0);
+  });
+
+  test('a name that is no token', () => {
+    expect(codeOf(() => screen('PutObject', 'x-amz-meta-é', 'a'))).toBe('InvalidRequest');
+    expect(codeOf(() => screen('PutObject', 'x-amz-meta-a b', 'a'))).toBe('InvalidRequest');
+  });
+
+  test('a checksum by an unknown algorithm', () => {
+    for (const operation of ['PutObject', 'UploadPart', 'CompleteMultipartUpload'] as const) {
+      expect(codeOf(() => screen(operation, 'x-amz-checksum-md4', 'AAAA'))).toBe('InvalidRequest');
+    }
+  });
+
+  test('If-None-Match with an entity tag', () => {
+    expect(codeOf(() => screen('PutObject', 'if-none-match', '"a"'))).toBe('NotImplemented');
+  });
+
+  test('a field given twice, unless it is a list', () => {
+    for (const name of ['content-type', 'x-amz-tagging', 'x-amz-server-side-encryption', 'content-md5', 'if-match']) {
+      expect(codeOf(() => screen('PutObject', name, 'a', name, 'a'))).toBe('InvalidRequest');
+    }
+    for (const name of ['cache-control', 'content-encoding', 'content-language', 'x-amz-meta-a']) {
+      expect(screen('PutObject', name, 'a', name, 'b').get(name)).toBe('a, b');
+    }
+  });
+
+  test('more than 2 KiB of metadata, names without their prefix counted', () => {
+    const fields = (bytes: number): string[] => ['x-amz-meta-ab', 'x'.repeat(1000), 'x-amz-meta-c', 'x'.repeat(bytes)];
+    expect(screen('PutObject', ...fields(1045)).size).toBe(2);
+    expect(codeOf(() => screen('PutObject', ...fields(1046)))).toBe('MetadataTooLarge');
+    expect(codeOf(() => screen('CreateMultipartUpload', ...fields(1046)))).toBe('MetadataTooLarge');
+    expect(screen('UploadPart', ...fields(1046)).size).toBe(0);
+  });
+});
