@@ -5,6 +5,7 @@ import type { HttpResponse, RequestHandler } from '../http.ts';
 import { S3Error } from '../errors.ts';
 import { Exchange } from './exchange.ts';
 import { ReadingRoom, type BodyMemory } from './read-body.ts';
+import { isLoopback } from './loopback.ts';
 import { snapshotRequest } from './snapshot-request.ts';
 
 declare module 'uWebSockets.js' {
@@ -100,8 +101,14 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
     app.listen(options.host, options.port, options.sharePort ? sharedPort : exclusivePort, listening);
   });
 
+  const port = uws.us_socket_local_port(socket);
+  if (isLoopback(options.host)) {
+    const { boundReceiveBuffer } = await import('./receive-buffer.ts');
+    boundReceiveBuffer(port);
+  }
+
   return {
-    port: uws.us_socket_local_port(socket),
+    port,
     get connections() {
       return connections;
     },

@@ -100,6 +100,8 @@ export class BodyReader implements RequestBody {
     this.#lastByteAt = this.#room.nowSeconds;
     if (this.#failure === undefined && arrived.byteLength > 0) this.#copy(arrived);
     if (isLast) {
+      // The connection lives on: its next request must find it being read.
+      this.resume();
       this.#ended = true;
       this.#room.leave(this);
     } else if (!this.#paused && (this.#unreadBytes >= this.#pauseAt || this.#room.memory.isExhausted)) {

@@ -103,7 +103,7 @@ describe('an upload is right all the same', () => {
     await connection.write(Buffer.alloc(MiB, 's'));
     expect((await connection.readAnswer()).status).toBe(200);
     connection.destroy();
-    expect(await bucket.stored.readBytes('stalled')).toEqual(Buffer.alloc(7 * MiB, 's'));
+    expect((await bucket.stored.readBytes('stalled')).equals(Buffer.alloc(7 * MiB, 's'))).toBe(true);
   });
 
   test.concurrent('when its client is silent for 15 s before the first byte', async () => {

@@ -47,7 +47,7 @@ test('parts or a refusal for anything', () => {
   );
 });
 
-const etag = fc.string({ unit: fc.constantFrom(..."abc0123456789-&<>'"), minLength: 1, maxLength: 40 });
+const etag = fc.stringMatching(/^[abc0-9&<>'-]{1,40}$/);
 const checksum = fc.tuple(
   fc.constantFrom('crc32' as const, 'crc32c' as const, 'crc64nvme' as const, 'sha1' as const, 'sha256' as const),
   fc.base64String({ minLength: 4, maxLength: 44 }),
@@ -75,7 +75,11 @@ const writePart = ({ partNumber, etag: tag, checksums = [] }: CompletedPart): st
     .join('')}<PartNumber>${partNumber}</PartNumber></Part>`;
 
 test('parts that are written are read', () => {
-  fc.assert(fc.property(parts, (list) => expect(parseCompleteMultipartUpload(write(list))).toEqual(list)));
+  fc.assert(
+    fc.property(parts, (list) => {
+      expect(parseCompleteMultipartUpload(write(list))).toEqual(list);
+    }),
+  );
 });
 
 test('a document that is cut short is refused', () => {
@@ -92,10 +96,10 @@ test('any text stands in a result, and a strict parser reads it back', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 50 }), fc.string({ unit: 'binary' }), (key, message) => {
       const read = readTexts(writeInitiateMultipartUploadResult({ bucket: 'b', key, uploadId: 'u' }));
-      if (inXml.test(key)) expect(read.get('Key') ?? '').toBe(key);
+      expect(!inXml.test(key) || (read.get('Key') ?? '') === key).toBe(true);
       const error = new S3Error('InvalidRequest', { detail: message });
       const answer = readTexts(errorResponse(error, { requestId: 'r', resource: key }).body ?? '');
-      if (inXml.test(message)) expect(answer.get('Message') ?? '').toBe(message);
+      expect(!inXml.test(message) || (answer.get('Message') ?? '') === message).toBe(true);
       expect(answer.get('RequestId')).toBe('r');
     }),
     { numRuns: 3000 },

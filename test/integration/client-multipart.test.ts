@@ -109,7 +109,7 @@ describe.each([
     expect(result['Location']).toBe(`${bucket.proxy.url}${prefix}/${encodeKey(key)}`);
     expect(answer.body).not.toContain(bucket.stored.bucket);
     expect(answer.body).not.toContain(String(bucket.server.port));
-    expect(await bucket.stored.readBytes(key)).toEqual(Buffer.concat(bodies));
+    expect((await bucket.stored.readBytes(key)).equals(Buffer.concat(bodies))).toBe(true);
     expect(await bucket.stored.head(key)).toMatchObject({ ContentType: 'video/x-test', Metadata: { from: 'client' } });
     expect(await bucket.stored.listOpenUploads()).toEqual([]);
   });
@@ -164,7 +164,7 @@ describe.each([
     );
     expect(await bucket.stored.listKeys(key)).toEqual([]);
     expect((await complete(key, uploadId, [[1, small]])).status).toBe(200);
-    expect(await bucket.stored.readBytes(key)).toEqual(Buffer.alloc(1000, 1));
+    expect((await bucket.stored.readBytes(key)).equals(Buffer.alloc(1000, 1))).toBe(true);
   });
 
   test.each([

@@ -1,6 +1,7 @@
 // Starts a program that cannot outlive the test process, however that ends.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { Socket } from 'node:net';
 import { setInterval as every } from 'node:timers/promises';
 
 export interface ProcessOptions {
@@ -31,30 +32,26 @@ export interface RunningProcess {
 // The shell becomes the program (same pid). A watcher beside it reads a pipe whose other end only the test process holds:
 // its end without a line means that the test process is gone.
 const shell = `
-exec 3<&0
 ( read -r line <&3 || { kill -9 $$; [ -z "$0" ] || rm -rf -- "$0"; } ) >/dev/null 2>&1 &
-exec "$@" </dev/null 3<&-
+exec "$@" 3<&-
 `;
 
 export function startProcess({ command, args, env, cwd, folder }: ProcessOptions): RunningProcess {
   const child = spawn('/bin/sh', ['-c', shell, folder ?? '', command, ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     ...(cwd === undefined ? {} : { cwd }),
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
   const pieces: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8');
-    stream.on('data', (text: string) => pieces.push(text));
+    stream?.setEncoding('utf8');
+    stream?.on('data', (text: string) => pieces.push(text));
   }
-  // The watcher may be gone before it is told.
-  child.stdin.on('error', () => undefined);
+  const lifeline = child.stdio[3];
+  if (!(lifeline instanceof Socket)) throw new Error('no pipe to the watcher');
+  child.once('exit', () => lifeline.end('done\n'));
   let end: ProcessEnd | undefined;
-  const ended = once(child, 'close').then(() => {
-    end = { code: child.exitCode, signal: child.signalCode };
-    child.stdin.end('done\n');
-    return end;
-  });
+  const ended = once(child, 'close').then(() => (end = { code: child.exitCode, signal: child.signalCode }));
   if (child.pid === undefined) throw new Error(`could not start ${command}`);
   return {
     pid: child.pid,

@@ -40,7 +40,7 @@ export async function writeBody(
       md5.update(chunk.bytes);
       await queue.room();
     }
-    if (body.length === -1) throw new S3Error('IncompleteBody');
+    if (body.length !== undefined && sizeBytes !== body.length) throw new S3Error('IncompleteBody');
   } finally {
     signal.removeEventListener('abort', stopWithSignal);
     await queue.settled();

@@ -150,7 +150,10 @@ export class ConnectionPool {
     clearTimeout(this.#sweep);
     for (const waiting of this.#waiting) waiting.reject(new ConnectionLost('the storage is closed'));
     this.#waiting.clear();
-    for (const connection of this.#all) connection.user === undefined ? connection.close() : connection.abort();
+    for (const connection of this.#all) {
+      if (connection.user === undefined) connection.close();
+      else connection.abort();
+    }
   }
 
   #nextWaiting(): Waiting | undefined {
@@ -187,6 +190,7 @@ export class ConnectionPool {
     });
     socket.on('timeout', () => connection.user?.onSilence());
     socket.on('error', (error) => {
+      connection.isOpen = false;
       connection.error = error;
     });
     socket.on('end', () => {

@@ -127,6 +127,7 @@ class Exchange implements ConnectionUser {
 
   onClose(error: Error | undefined): void {
     this.#connection = undefined;
+    this.#releaseCurrent();
     while (this.#unflushed.length > 0) this.#unflushed.shift()?.release();
     if (this.#outcome === undefined) {
       this.#failBackend(new ConnectionLost('the connection was lost', { cause: error }));
@@ -153,9 +154,9 @@ class Exchange implements ConnectionUser {
         if (this.#unflushedBytes >= maxUnflushedBytes || this.#unflushed.length >= maxUnflushedChunks) {
           await this.#waitForRoom();
         }
-        if (this.#outcome !== undefined) return;
-        await this.#readNext();
-        if (this.#outcome !== undefined) return;
+        if (this.#outcome === undefined && connection.isOpen) await this.#readNext();
+        // A broken socket takes anything at once: what is read now would be lost. Its close settles the rest.
+        if (this.#outcome !== undefined || !connection.isOpen) return;
         this.#write(connection);
       }
       this.#isSent = true;
@@ -239,7 +240,8 @@ class Exchange implements ConnectionUser {
   }
 
   /** A write's callback: its memory is free, whether it was written or given up. */
-  readonly #onFlushed = (): void => {
+  readonly #onFlushed = (error?: Error | null): void => {
+    if (error && this.#connection !== undefined) this.#connection.isOpen = false;
     const chunk = this.#unflushed.shift();
     if (chunk === undefined) return;
     this.#unflushedBytes -= chunk.bytes.length;

@@ -26,7 +26,8 @@ export interface RequestToSign {
 /** @returns the header fields in SigV4's order, then Authorization, each line ended by CRLF. */
 export type SignRequest = (request: RequestToSign, credentials: S3Credentials, nowMs: number) => string;
 
-const needsFolding = /[^\S ]|\s\s|^\s|\s$/;
+// What HTTP calls space (RFC 9110, section 5.6.3), as in AWS's own SDKs; others are part of the value.
+const needsFolding = /\t| {2}|^ | $/;
 
 /** The algorithm's name, the timestamp and the hash of the canonical request, with the line ends between. */
 const otherBytesToSign = 16 + 1 + 16 + 1 + 1 + 64;
@@ -89,7 +90,7 @@ function writeFields(
     if (value === undefined) {
       value = headers.get(name) ?? '';
       checkHeaderField(name, value);
-      canonical += `${name}:${needsFolding.test(value) ? value.trim().replaceAll(/\s+/g, ' ') : value}\n`;
+      canonical += `${name}:${needsFolding.test(value) ? value.replaceAll(/[ \t]+/g, ' ').replaceAll(/^ | $/g, '') : value}\n`;
     } else {
       canonical += `${name}:${value}\n`;
     }

@@ -9,6 +9,8 @@ import { checksumElements } from './checksum-elements.ts';
 const maxParts = 10_000;
 /** Longer than any digest in base64 or any entity tag. */
 const maxFieldCharacters = 256;
+/** A few namespaces; more are there to keep the parser busy. */
+const maxAttributes = 16;
 
 const algorithmOf: ReadonlyMap<string, ChecksumAlgorithm> = new Map(
   checksumAlgorithms.map((algorithm) => [checksumElements[algorithm], algorithm]),
@@ -41,6 +43,7 @@ class PartsReader {
   /** The fields of the part that is being read, by their elements' names. */
   #fields = new Map<string, string>();
   #text = '';
+  #attributes = 0;
 
   read(xml: string): readonly CompletedPart[] {
     const parser = new SaxesParser({ position: false });
@@ -48,6 +51,9 @@ class PartsReader {
     parser.on('doctype', () => malformed());
     parser.on('xmldecl', ({ encoding }) => {
       if (encoding !== undefined && encoding.toLowerCase() !== 'utf-8') malformed();
+    });
+    parser.on('attribute', () => {
+      if (++this.#attributes > maxAttributes) malformed();
     });
     parser.on('opentag', ({ name }) => this.#open(name));
     parser.on('text', (text) => this.#add(text));

@@ -1,5 +1,6 @@
 // Bearer tokens, right and wrong.
 import { createHmac } from 'node:crypto';
+import { inspect } from 'node:util';
 import { SignJWT, UnsecuredJWT, type JWTPayload } from 'jose';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createAuthenticator } from '../../../src/auth/authenticate.ts';
@@ -35,19 +36,14 @@ async function refusalOf(promise: Promise<unknown>): Promise<S3Error> {
   throw new Error(`no refusal: ${String(error)}`);
 }
 
-async function expectRefused(promise: Promise<unknown>, challenge: string): Promise<S3Error> {
-  const refusal = await refusalOf(promise);
-  expect([refusal.status, refusal.code, refusal.message]).toEqual([
-    401,
-    'Unauthorized',
-    new S3Error('Unauthorized').message,
-  ]);
-  expect(refusal.headers).toEqual([['WWW-Authenticate', challenge]]);
-  return refusal;
+/** All that the client sees of a refusal. */
+async function seenOf(promise: Promise<unknown>): Promise<unknown[]> {
+  const { status, code, message, headers } = await refusalOf(promise);
+  return [status, code, message, ...headers];
 }
-
-const noToken = 'Bearer realm="mizuchi"';
-const badToken = 'Bearer realm="mizuchi", error="invalid_token"';
+const { message } = new S3Error('Unauthorized');
+const noToken = [401, 'Unauthorized', message, ['WWW-Authenticate', 'Bearer realm="mizuchi"']];
+const badToken = [401, 'Unauthorized', message, ['WWW-Authenticate', 'Bearer realm="mizuchi", error="invalid_token"']];
 
 test('a good token says who sends the request', async () => {
   const claims = { sub: 'alice', exp: now + 60, tenant: { id: 'acme' } };
@@ -81,7 +77,7 @@ describe('no token', () => {
     ['a signature', ['authorization', 'AWS4-HMAC-SHA256 Credential=a']],
     ['a token elsewhere', ['x-auth-token', 'abc', 'cookie', 'token=abc']],
   ])('%s', async (_, fields) => {
-    await expectRefused(authenticator()(withFields(...fields)), noToken);
+    expect(await seenOf(authenticator()(withFields(...fields)))).toEqual(noToken);
   });
 });
 
@@ -122,13 +118,13 @@ describe('a wrong token', () => {
     ['a payload that is no JSON', () => signText('alice')],
   ])('%s', async (_, make) => {
     const token = await make();
-    const refusal = await expectRefused(authenticator()(bearer(token)), badToken);
-    // For the log: what is wrong, and nothing of the token.
-    expect(refusal.cause).toBeInstanceOf(Error);
-    const { message } = refusal.cause as Error;
-    expect(message).not.toBe('');
-    expect(JSON.stringify(refusal.cause, Object.getOwnPropertyNames(refusal.cause))).not.toContain('alice');
-    if (token.length > 10) expect(message).not.toContain(token.slice(0, 10));
+    const authenticate = authenticator();
+    expect(await seenOf(authenticate(bearer(token)))).toEqual(badToken);
+    // For the log: what is wrong, and nothing of the token or its claims.
+    const logged = inspect((await refusalOf(authenticate(bearer(token)))).cause, { depth: 9, showHidden: true });
+    expect(logged).toMatch(/^Error: \S/);
+    expect(logged).not.toContain('alice');
+    expect(token.split('.').filter((piece) => piece.length > 8 && logged.includes(piece))).toEqual([]);
   });
 
   test('two of them, even if both are right', async () => {
@@ -136,8 +132,8 @@ describe('a wrong token', () => {
     const authenticate = authenticator();
     await authenticate(bearer(token));
     const fields = ['authorization', `Bearer ${token}`];
-    await expectRefused(authenticate(withFields(...fields, ...fields)), badToken);
-    await expectRefused(authenticate(withFields(...fields, 'authorization', '')), badToken);
+    expect(await seenOf(authenticate(withFields(...fields, ...fields)))).toEqual(badToken);
+    expect(await seenOf(authenticate(withFields(...fields, 'authorization', '')))).toEqual(badToken);
   });
 });
 
@@ -160,7 +156,7 @@ test('issuer and audience are required when they are configured', async () => {
     { ...good, aud: 'x' },
     { ...good, aud: [] },
   ];
-  for (const claims of wrong) await expectRefused(authenticate(bearer(await sign(claims))), badToken);
+  for (const claims of wrong) expect(await seenOf(authenticate(bearer(await sign(claims))))).toEqual(badToken);
 });
 
 describe('a token that was found good before', () => {
@@ -172,7 +168,7 @@ describe('a token that was found good before', () => {
     vi.setSystemTime((now + 60 + 29) * 1000);
     expect(await authenticate(bearer(token))).toBe(first);
     vi.setSystemTime((now + 60 + 30) * 1000);
-    await expectRefused(authenticate(bearer(token)), badToken);
+    expect(await seenOf(authenticate(bearer(token)))).toEqual(badToken);
   });
 
   test('is not believed before its time, should the clock be set back', async () => {
@@ -180,13 +176,13 @@ describe('a token that was found good before', () => {
     const token = await sign({ exp: now + 60, nbf: now });
     await authenticate(bearer(token));
     vi.setSystemTime((now - 31) * 1000);
-    await expectRefused(authenticate(bearer(token)), badToken);
+    expect(await seenOf(authenticate(bearer(token)))).toEqual(badToken);
   });
 
   test('says nothing about another bucket with another secret', async () => {
     const token = await sign({ exp: now + 60 });
     await authenticator()(bearer(token));
-    await expectRefused(authenticator({ secret: 'y'.repeat(32) })(bearer(token)), badToken);
+    expect(await seenOf(authenticator({ secret: 'y'.repeat(32) })(bearer(token)))).toEqual(badToken);
   });
 
   test('is not kept when it is very long', async () => {
@@ -212,7 +208,7 @@ describe('signToken', () => {
     const expected = { subject: 'alice', expiresAtMs: (now + 60) * 1000 };
     expect(await authenticate(bearer(token))).toMatchObject(expected);
     vi.setSystemTime((now + 60) * 1000);
-    await expectRefused(authenticate(bearer(token)), badToken);
+    expect(await seenOf(authenticate(bearer(token)))).toEqual(badToken);
   });
 
   test('leaves out what is not configured', async () => {

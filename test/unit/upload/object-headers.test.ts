@@ -79,7 +79,7 @@ test.each<[ScreenedOperation, string[]]>([
   ['ListParts', everyCall],
 ])('%s', (operation, passed) => {
   const screened = screen(operation, ...everything.flatMap((name) => [name, '*']));
-  expect([...screened].toSorted()).toEqual(passed.map((name) => [name, '*']).toSorted());
+  expect(Object.fromEntries(screened)).toEqual(Object.fromEntries(passed.map((name) => [name, '*'])));
 });
 
 test('values stay as they are', () => {

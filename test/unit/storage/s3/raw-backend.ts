@@ -5,9 +5,9 @@ import { createServer, type Socket } from 'node:net';
 export interface BackendConnection {
   readonly socket: Socket;
   /** Everything that has come on this connection, as Latin-1. */
-  received(): string;
+  readonly received: () => string;
   /** Resolves once what has come satisfies the condition. */
-  until(condition: (received: string) => boolean): Promise<void>;
+  readonly until: (condition: (received: string) => boolean) => Promise<void>;
   /** Resolves with the error code of a reset, or 'end' for an ordinary end. */
   readonly ended: Promise<string>;
 }

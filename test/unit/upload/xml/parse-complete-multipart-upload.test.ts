@@ -7,6 +7,8 @@ const part = (number: number | string, etag = '"a"', more = ''): string =>
   `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag>${more}</Part>`;
 const list = (...parts: string[]): string => `<CompleteMultipartUpload>${parts.join('')}</CompleteMultipartUpload>`;
 
+const attributes = (count: number): string => Array.from({ length: count }, (_, i) => `a${i}=""`).join(' ');
+
 function codeOf(xml: string): string {
   try {
     parseCompleteMultipartUpload(xml);
@@ -59,6 +61,11 @@ describe('right', () => {
     },
   );
 
+  test('attributes are not looked at', () => {
+    const xml = `<CompleteMultipartUpload ${attributes(16)}>${part(1)}</CompleteMultipartUpload>`;
+    expect(parseCompleteMultipartUpload(xml)).toHaveLength(1);
+  });
+
   test('an empty checksum is none', () => {
     expect(parseCompleteMultipartUpload(list(part(1, 'e', '<ChecksumSHA1/>')))).toEqual([
       { partNumber: 1, etag: '"e"' },
@@ -105,6 +112,7 @@ describe('MalformedXML', () => {
     ['a character that XML has not', list(part(1, '&#0;'))],
     ['a raw control character', list(part(1, '\u0001'))],
     ['an encoding that it is not in', `<?xml version="1.0" encoding="ISO-8859-1"?>${list(part(1))}`],
+    ['very many attributes', `<CompleteMultipartUpload ${attributes(17)}>${part(1)}</CompleteMultipartUpload>`],
     ['an attribute without quotes', '<CompleteMultipartUpload a=b></CompleteMultipartUpload>'],
   ])('%s', (_, xml) => {
     expect(codeOf(xml)).toBe('MalformedXML');

@@ -86,7 +86,7 @@ test('keys with characters that XML has not: the document stays one that every p
 test('what a key was is read back from the document', () => {
   const odd = 'é🦈 <&>"\' ]]> %41 + -- \u0085\u2028';
   const xml = writeInitiateMultipartUploadResult({ bucket: 'b', key: odd, uploadId: '1' });
-  expect(new XMLParser().parse(xml).InitiateMultipartUploadResult.Key).toBe(odd);
+  expect(new XMLParser({ trimValues: false }).parse(xml).InitiateMultipartUploadResult.Key).toBe(odd);
   const strict = new SaxesParser();
   const texts: string[] = [];
   strict.on('text', (text) => texts.push(text));
