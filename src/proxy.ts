@@ -152,13 +152,12 @@ function logOpenUploads(log: Log): Parameters<typeof createOpenUploads>[0]['even
   };
 }
 
-/** Failures of ours or of the backend with their cause; a client's own errors only when somebody looks closely. */
+/** Failures of ours or of the backend with their cause; what the client did wrong only when somebody looks closely. */
 function logOutcome(log: Log, { request, bucket, operation, status, code, error, durationMs }: Outcome): void {
-  const level = status >= 500 && code !== 'ClientGone' ? 'error' : 'debug';
+  const isOurs = status >= 500 && status !== 501 && code !== 'ClientGone';
+  const level = isOurs ? (code === 'SlowDown' ? 'warn' : 'error') : 'debug';
   if (!log.isLevelEnabled(level)) return;
-  const err = level === 'error' ? (error instanceof S3Error ? (error.cause ?? error) : error) : undefined;
-  log[level](
-    { requestId: request.id, bucket, operation, status, code, durationMs: Math.round(durationMs), err },
-    'request',
-  );
+  const err = isOurs ? (error instanceof S3Error ? error.cause : error) : undefined;
+  const fields = { requestId: request.id, bucket, operation, status, code, durationMs: Math.round(durationMs), err };
+  log[level](fields, isOurs ? 'request failed' : 'request');
 }

@@ -2,13 +2,21 @@
 import type { Arm } from './arm.ts';
 import { direct } from './arms/direct.ts';
 import { haproxy } from './arms/haproxy.ts';
-import { mizuchi, mizuchiCrc32, mizuchiEightParts, mizuchiSha256, mizuchiSingle } from './arms/mizuchi.ts';
+import {
+  mizuchi,
+  mizuchiBuilt,
+  mizuchiCrc32,
+  mizuchiEightParts,
+  mizuchiSha256,
+  mizuchiSingle,
+} from './arms/mizuchi.ts';
 import { nginxShipped, nginxTuned } from './arms/nginx.ts';
 import { nodePipe, sdkPut } from './arms/node-peers.ts';
 import { versitygw } from './arms/versitygw.ts';
 
 export const arms: readonly Arm[] = [
   mizuchi,
+  mizuchiBuilt,
   mizuchiSingle,
   mizuchiEightParts,
   mizuchiCrc32,

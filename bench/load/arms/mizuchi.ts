@@ -10,10 +10,13 @@ import { type Arm, type ArmBody, type ArmPlace, objectPath } from '../arm.ts';
 import { accessKey, bearerToken, jwtSecret, secretKey } from '../credentials.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
-const cli = join(root, 'src', 'cli.ts');
+const sourceEntry = join(root, 'src', 'cli.ts');
+const builtEntry = join(root, 'dist', 'cli.js');
 
 interface MizuchiOptions {
   readonly note: string;
+  /** What Node runs; the source when it is left out. */
+  readonly entry?: string;
   /** Put over the bucket's `upload` settings. */
   readonly upload?: Readonly<Record<string, unknown>>;
   /** Header fields that depend on the body. */
@@ -42,19 +45,21 @@ function configuration(place: ArmPlace, upload: Readonly<Record<string, unknown>
 }
 
 function createMizuchi(name: string, options: MizuchiOptions): Arm {
+  const entry = options.entry ?? sourceEntry;
   return {
     name,
     note: options.note,
     find: async () => {
-      if (!existsSync(cli)) return { missing: 'src/cli.ts is not there' };
+      if (!existsSync(entry)) return { missing: '`npm run build` makes it' };
       const version = /"version": "([^"]+)"/u.exec(readFileSync(join(root, 'package.json'), 'utf8'))?.[1];
       return { version: `mizuchi-uploadr ${version}, Node ${process.version}` };
     },
     prepare: async (place) => {
       const path = join(place.directory, 'config.yaml');
       await writeFile(path, configuration(place, options.upload ?? {}));
-      const profiling = (process.env['MIZUCHI_BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
-      return { file: process.execPath, args: [...profiling, cli, '--config', path] };
+      // For profiles: `--cpu-prof`, `--perf-basic-prof`.
+      const flags = (process.env['MIZUCHI_BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
+      return { file: process.execPath, args: [...flags, entry, '--config', path] };
     },
     request: (_place, body) => ({
       path: objectPath,
@@ -86,6 +91,11 @@ function crc32Header(body: ArmBody): readonly string[] {
 
 export const mizuchi = createMizuchi('mizuchi', {
   note: 'this proxy as configured by default: JWT verified, requests signed, large bodies in parts',
+});
+
+export const mizuchiBuilt = createMizuchi('mizuchi-built', {
+  note: 'the same from `dist`, as it is installed: Node has no types to strip',
+  entry: builtEntry,
 });
 
 /** S3 takes single PUTs of up to 5 GiB. */

@@ -12,7 +12,7 @@ export function createStart(): Scenario {
       { key: 'startMs', title: 'start ms', digits: 0, ratio: true },
       { key: 'idleMib', title: 'idle RSS MiB', digits: 0, ratio: true },
     ],
-    armNames: ['mizuchi', 'nginx-tuned', 'haproxy', 'node-pipe', 'sdk-put', 'versitygw'],
+    armNames: ['mizuchi', 'mizuchi-built', 'nginx-tuned', 'haproxy', 'node-pipe', 'sdk-put', 'versitygw'],
     rounds: 5,
     fresh: true,
     measure: async (_bench, arm) => {

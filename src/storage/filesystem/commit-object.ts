@@ -27,7 +27,6 @@ export interface CommitOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly checksums: readonly (readonly [algorithm: string, base64: string])[];
   readonly uploadId?: string;
-  readonly signal: AbortSignal;
 }
 
 /** @throws S3Error InternalError when what is there is not a file: it is not this storage's to replace. */
@@ -45,7 +44,7 @@ export async function checkConditions(place: ObjectPlace, conditions: WriteCondi
 
 /** Called while the object's lock is held. The data is the caller's to discard. */
 export async function commitObject(options: CommitOptions): Promise<void> {
-  const { place, conditions, data, signal } = options;
+  const { place, conditions, data } = options;
   await ensureFolder(place.folder);
   const current = await findObject(place);
   await checkAgainst(current, place, conditions);
@@ -57,7 +56,6 @@ export async function commitObject(options: CommitOptions): Promise<void> {
   try {
     await recordFile.handle.writeFile(JSON.stringify(withPrevious(recordOf(options), current?.record), undefined, 2));
     await recordFile.seal();
-    signal.throwIfAborted();
     await recordFile.replace(place.recordFile);
   } finally {
     await recordFile.discard();

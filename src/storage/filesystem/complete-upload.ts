@@ -29,44 +29,48 @@ const copyBytes = 1024 * 1024;
 
 /** Called by one at a time for each upload of this process. */
 export async function completeUpload(options: CompleteUploadOptions): Promise<Stored> {
-  const { place, uploadId, parts, screened, signal } = options;
+  const { place, uploadId, parts, screened } = options;
   if (screened.checksums.length > 0) {
     // Nothing has verified it: the parts came one by one.
     throw new S3Error('NotImplemented', { detail: 'This bucket does not support checksums of the whole object here.' });
   }
   const etag = multipartEtag(parts);
-  const stored: Stored = { etag, headers: new Map() };
-  if (await isCompleted(options, etag)) {
-    await removeLeftFolder(place, uploadId);
-    return stored;
+  try {
+    await makeObject(options, etag);
+  } catch (error) {
+    // By an earlier attempt whose answer was lost, or by another process just now: then that is the answer.
+    if (!(await isCompleted(options, etag))) throw error;
   }
+  await removeLeftFolder(place, uploadId);
+  return { etag, headers: new Map() };
+}
+
+async function makeObject(options: CompleteUploadOptions, etag: string): Promise<void> {
+  const { place, uploadId, screened, signal } = options;
   const upload = await openUploadFolder(place, uploadId);
   const records = await checkParts(options, upload);
   await checkConditions(place, screened.conditions);
   const data = await TemporaryFile.create(place.temporaryFolder);
   try {
-    try {
-      await joinParts(upload, records, data.handle, signal);
-    } catch (error) {
-      if (!isErrno(error, 'ENOENT')) throw error;
-      // Another process has completed the same upload meanwhile, or it was given up, or the part was sent anew.
-      if (await isCompleted(options, etag)) return stored;
-      await openUploadFolder(place, uploadId);
-      throw new S3Error('InvalidPart', { cause: error });
-    }
+    await joinParts(upload, records, data.handle, signal);
     const version = await data.seal();
     const { kept } = screenHeaders(upload.headers);
     const { conditions } = screened;
-    await options.lockObject(place, signal, async () => {
-      // Another process may have completed the same upload while this one copied; its condition then held.
-      if (await isCompleted(options, etag)) return;
-      await commitObject({ place, conditions, data, version, etag, headers: kept, checksums: [], uploadId, signal });
-    });
+    await options.lockObject(place, signal, () =>
+      commitObject({ place, conditions, data, version, etag, headers: kept, checksums: [], uploadId }),
+    );
+  } catch (error) {
+    // A part was sent anew while this one copied, or the upload is gone with all of them.
+    if (isErrno(error, 'ENOENT')) throw await missingPart(place, uploadId, error);
+    throw error;
   } finally {
     await data.discard();
   }
-  await removeLeftFolder(place, uploadId);
-  return stored;
+}
+
+async function missingPart(place: ObjectPlace, uploadId: string, cause: unknown): Promise<S3Error> {
+  await openUploadFolder(place, uploadId);
+  return new S3Error('InvalidPart', { cause });
 }
 
 /** The ETag of an object made of these parts: MD5 of their MD5s, and their count. */
@@ -76,7 +80,7 @@ function multipartEtag(parts: readonly CompletedPart[]): string {
   return `"${md5.digest('hex')}-${parts.length}"`;
 }
 
-/** Whether the object that is there was made by this upload of these parts: the answer was lost, or is asked for twice. */
+/** Whether the object that is there was made by this upload of these parts. */
 async function isCompleted({ place, uploadId }: CompleteUploadOptions, etag: string): Promise<boolean> {
   const record = (await findObject(place))?.record;
   return record?.uploadId === uploadId && record.etag === etag;

@@ -94,7 +94,7 @@ async function putObject({ rootFolder, lockObject, object, headers, body, signal
     const version = await data.seal();
     const etag = `"${md5.toString('hex')}"`;
     await lockObject(place, signal, () =>
-      commitObject({ place, conditions, data, version, etag, headers: kept, checksums, signal }),
+      commitObject({ place, conditions, data, version, etag, headers: kept, checksums }),
     );
     return { etag, headers: checksumFields(checksums) };
   } finally {

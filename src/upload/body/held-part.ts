@@ -6,6 +6,8 @@ import type { UploadMemory } from './upload-memory.ts';
 
 /** A client that sends in crumbs would make more bookkeeping than bytes: such a part is not kept. */
 const maxKeptChunks = 4096;
+/** Made once: every part ends by being closed, and a stack trace for each would cost more than all else of it. */
+const closed = new Error('the part is closed');
 
 /** A chunk of the part. It is given back when it has been sent and is not kept. */
 interface Entry {
@@ -117,7 +119,7 @@ export class HeldPart {
   /** Gives everything back. Called once no attempt is under way. */
   close(): void {
     this.#isClosed = true;
-    this.fail(new Error('the part is closed'));
+    this.fail(closed);
     this.#isKept = false;
     for (let i = 0; i < this.#entries.length; i++) if (this.#entries[i]?.lent === false) this.#giveBack(i);
     this.#memory.leave(this);

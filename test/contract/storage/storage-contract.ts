@@ -194,6 +194,33 @@ function describeFailures(subject: () => StorageUnderTest): void {
     expect(await subject().readBack(at(subject(), 'late'))).toBeUndefined();
   });
 
+  test('no call does anything once its signal is aborted', async () => {
+    const upload = await create(subject(), 'late/multipart');
+    const reason = new Error('too late');
+    const late = AbortSignal.abort(reason);
+    const { storage, bucket } = subject();
+    const body = createCountedBody(Buffer.from('late'));
+    const failures = await Promise.all(
+      [
+        storage.createMultipartUpload(upload, new Map(), late),
+        storage.uploadPart(upload, 1, new Map(), body, late),
+        storage.completeMultipartUpload(
+          upload,
+          [{ partNumber: 1, etag: etagOf(Buffer.from('late')) }],
+          new Map(),
+          late,
+        ),
+        storage.abortMultipartUpload(upload, late),
+        storage.listParts(upload, { maxParts: 1, partNumberMarker: 0 }, new Map(), late),
+        storage.checkReady(bucket, late),
+      ].map(failureOf),
+    );
+    expect(failures.filter((failure) => failure === reason)).toHaveLength(6);
+    await expectAllReleased(body);
+    expect(await subject().listOpenUploads()).toEqual([upload.uploadId]);
+    await storage.abortMultipartUpload(upload, never);
+  });
+
   test.each([-1, 1])('a body that is not as long as announced (%i) is not stored', async (difference) => {
     const bytes = bytesOf('short', 300_000);
     const body = createCountedBody(bytes, { length: bytes.byteLength + difference });

@@ -1,6 +1,19 @@
 // What only a storage of plain files has to answer for: its layout, its records, links, and what it cannot do.
 import { createHash } from 'node:crypto';
-import { cp, link, lstat, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -84,6 +97,9 @@ describe('records', () => {
   test('of bytes that were changed since count for nothing', async () => {
     await put('edited', 'before', { 'x-amz-meta-a': '1' });
     expect(await metadataOf('edited')).toBe('1');
+    await writeFile(inBucket('edited'), 'BEFORE');
+    await utimes(inBucket('edited'), 1, 1);
+    expect(await metadataOf('edited')).toBeUndefined();
     await writeFile(inBucket('edited'), 'longer than before');
     expect(await metadataOf('edited')).toBeUndefined();
     // The ETag is then that of what is there.
@@ -184,19 +200,20 @@ describe('links and other things in the way', () => {
   });
 
   test('a link in place of the object, of its record, or of a temporary folder is not followed', async () => {
-    await writeFile(path.join(outside, 'secret'), 'secret');
-    await symlink(path.join(outside, 'secret'), inBucket('object'));
+    await writeFile(path.join(outside, 'file'), 'secret');
+    await symlink(path.join(outside, 'file'), inBucket('object'));
     await refused(put('object', 'x'));
-    await put('recorded', 'x');
-    await rm(inBucket('recorded%meta'));
+    await put('recorded', 'x', { 'x-amz-meta-a': 'outside' });
+    await rename(inBucket('recorded%meta'), path.join(outside, 'secret'));
     await symlink(path.join(outside, 'secret'), inBucket('recorded%meta'));
+    expect(await metadataOf('recorded')).toBeUndefined();
     await put('recorded', 'y', { 'x-amz-meta-a': '1' });
     expect(await metadataOf('recorded')).toBe('1');
     await rm(inBucket('%tmp'), { recursive: true });
     await symlink(outside, inBucket('%tmp'));
     await refused(put('temporary', 'x'));
-    expect(await readdir(outside)).toEqual(['secret']);
-    expect(await readFile(path.join(outside, 'secret'), 'utf8')).toBe('secret');
+    expect(await readdir(outside)).toEqual(['file', 'secret']);
+    expect(await readFile(path.join(outside, 'file'), 'utf8')).toBe('secret');
   });
 
   test('a link in place of the bucket, or of its uploads, leads nowhere', async () => {
@@ -221,6 +238,38 @@ describe('links and other things in the way', () => {
     await writeFile(path.join(root, 'file'), 'x');
     await refused(storage.checkReady('file', never));
   });
+});
+
+describe('a condition that does not hold', () => {
+  test.each([{ 'if-none-match': '*' }, { 'if-match': etagOf('other') }])(
+    '%j refuses the body before it is read',
+    async (headers) => {
+      await put('there', 'x');
+      const body = createCountedBody(Buffer.from('y'));
+      const putting = storage.putObject(at('there'), new Map(Object.entries(headers)), body, never);
+      await expect(putting).rejects.toMatchObject({ code: 'PreconditionFailed' });
+      expect(body.bytesRead).toBe(0);
+    },
+  );
+
+  test.each([{ 'if-none-match': '*' }, { 'if-match': '*' }, { 'if-match': etagOf('first') }])(
+    '%j holds when the body ends, not only when it began',
+    async (headers) => {
+      const isNew = 'if-none-match' in headers;
+      if (!isNew) await put('meanwhile', 'first');
+      const end = Promise.withResolvers<null>();
+      const body = { length: 0, read: () => end.promise };
+      const failure = failureOf(storage.putObject(at('meanwhile'), new Map(Object.entries(headers)), body, never));
+      while (
+        (await readdir(bucketFolder).catch(() => [])).length === 0 ||
+        (await readdir(inBucket('%tmp'))).length === 0
+      );
+      if (isNew) await put('meanwhile', 'second');
+      else await rm(inBucket('meanwhile'));
+      end.resolve(null);
+      expect(await failure).toMatchObject({ code: isNew ? 'PreconditionFailed' : 'NoSuchKey' });
+    },
+  );
 });
 
 describe('what a folder cannot do', () => {
@@ -303,6 +352,19 @@ describe('multipart uploads', () => {
     expect(await readdir(inBucket('%uploads'))).toEqual([]);
   });
 
+  test('are completed once by two storages at once, and both are told so', async () => {
+    const other = createFilesystemStorage({ root });
+    for (let i = 0; i < 40; i++) {
+      const upload = await create(`both/${i}`);
+      const part = await uploadPart(upload, 1, 'bytes');
+      const condition = new Map([['if-none-match', '*']]);
+      const answers = [storage, other].map((each) => each.completeMultipartUpload(upload, [part], condition, never));
+      const [one, two] = await Promise.all(answers);
+      expect(one?.etag).toBe(two?.etag);
+    }
+    expect([await readdir(inBucket('%tmp')), await readdir(inBucket('%uploads'))]).toEqual([[], []]);
+  });
+
   test('are not taken for completed when another has stored the same since', async () => {
     const upload = await create('overtaken');
     const part = await uploadPart(upload, 1, 'bytes');
@@ -312,14 +374,17 @@ describe('multipart uploads', () => {
     await expect(complete(upload, [part])).rejects.toMatchObject({ code: 'NoSuchUpload' });
   });
 
-  test.each(['', '.', '..', '../..', 'x', 'A'.repeat(32), `${'a'.repeat(32)}/..`, '0'.repeat(32), '../%tmp'])(
+  test.each(['', '.', '..', '../..', 'x', 'A'.repeat(32), `${'a'.repeat(32)}/..`, '0'.repeat(32), '../folder+'])(
     'no id is looked for that is not of their form: %j',
     async (uploadId) => {
-      await put('keep', 'x');
+      // An object that looks like an upload: an id that led to it could remove the folder around it.
+      await put('upload.json', JSON.stringify({ key: 'keep', headers: {} }));
+      await put('folder/upload.json', JSON.stringify({ key: 'keep', headers: {} }));
+      await create('keep');
       const upload = { ...at('keep'), uploadId };
       await expect(storage.abortMultipartUpload(upload, never)).rejects.toMatchObject({ code: 'NoSuchUpload' });
       await expect(uploadPart(upload, 1, 'x')).rejects.toMatchObject({ code: 'NoSuchUpload' });
-      expect(await readFile(inBucket('keep'), 'utf8')).toBe('x');
+      expect([...(await listObjects(bucketFolder)).keys()].toSorted()).toEqual(['folder/upload.json', 'upload.json']);
     },
   );
 

@@ -59,12 +59,12 @@ describe('a start', () => {
   test('removes what is old wherever it came from, and leaves what may still be written elsewhere', async () => {
     const folder = path.join(bucketFolder, '%tmp');
     await mkdir(folder, { recursive: true });
-    await writeFile(path.join(folder, 'elsewhere-1-aa'), 'x');
-    await writeFile(path.join(folder, 'elsewhere-1-bb'), 'x');
+    await writeFile(path.join(folder, 'elsewhere-99999999-aa'), 'x');
+    await writeFile(path.join(folder, 'elsewhere-99999999-bb'), 'x');
     const dayAndMore = (Date.now() - 25 * 3_600_000) / 1000;
-    await utimes(path.join(folder, 'elsewhere-1-bb'), dayAndMore, dayAndMore);
+    await utimes(path.join(folder, 'elsewhere-99999999-bb'), dayAndMore, dayAndMore);
     await createFilesystemStorage({ root }).checkReady('uploads', never);
-    expect(await temporaryFiles()).toEqual(['elsewhere-1-aa']);
+    expect(await temporaryFiles()).toEqual(['elsewhere-99999999-aa']);
   });
 
   test('does not take what an earlier process of the same id has left for its own', async () => {
