@@ -36,8 +36,8 @@ async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder);
   } catch (error) {
-    // Somebody else may have made it meanwhile; and a link that leads nowhere is there too.
-    if (!isErrno(error, 'EEXIST') || !(await hasFolder(folder))) throw error;
+    // Somebody else has made it meanwhile. If it is a link that leads nowhere, nothing can be made in it either.
+    if (!isErrno(error, 'EEXIST')) throw error;
   }
 }
 

@@ -1,12 +1,6 @@
 // Keep-alive connections to one host: the most recently used first, a cap with a fair queue, idle ones closed in time.
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
-import {
-  connect as connectTls,
-  createSecureContext,
-  TLSSocket,
-  type ConnectionOptions,
-  type SecureContext,
-} from 'node:tls';
+import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
 
 const receiveBytes = 4096;
 const scratchBytes = 16 * 1024;
@@ -48,8 +42,12 @@ export class Connection {
   isOpen = false;
   idleSinceMs = 0;
 
-  constructor(socket: Socket) {
+  readonly #transport: Socket;
+
+  /** @param transport the socket itself, or the one under TLS. */
+  constructor(socket: Socket, transport: Socket) {
     this.socket = socket;
+    this.#transport = transport;
   }
 
   /** Closes it in the ordinary way. */
@@ -59,14 +57,13 @@ export class Connection {
   }
 
   /**
-   * Ends it in the middle of a request. An ordinary close is the end of the stream to the server, and some (versitygw 1.8)
-   * then store what they have of the body as if it were all; a reset is an error to everybody. TLS has no need of one: an end
-   * without close_notify is an error too (RFC 8446, section 6.1).
+   * Ends it in the middle of a request. An ordinary close is the end of the stream to the server, and some (versitygw 1.8, over
+   * TLS too) then store what they have of the body as if it were all; a reset is an error to everybody.
    */
   abort(): void {
     this.isOpen = false;
-    if (this.socket instanceof TLSSocket || this.socket.destroyed) this.socket.destroy();
-    else this.socket.resetAndDestroy();
+    if (!this.#transport.destroyed) this.#transport.resetAndDestroy();
+    this.socket.destroy();
   }
 }
 
@@ -170,13 +167,16 @@ export class ConnectionPool {
 
   #connect(): void {
     const { isTls, connectMs, idleMs } = this.#options;
-    const connection = new Connection(this.#openSocket((bytes) => this.#onBytes(connection, bytes)));
-    const { socket } = connection;
+    const onBytes = (bytes: Uint8Array): void => this.#onBytes(connection, bytes);
+    const transport = this.#openTcp(isTls ? undefined : readInto(Buffer.allocUnsafeSlow(receiveBytes), onBytes));
+    const socket = isTls ? this.#openTls(transport) : transport;
+    if (isTls) socket.on('data', onBytes);
+    const connection = new Connection(socket, transport);
     this.#connecting++;
     this.#all.add(connection);
     let isConnecting = true;
-    const timer = setTimeout(() => socket.destroy(new ConnectionLost('connecting took too long')), connectMs);
-    socket.setNoDelay(true);
+    const giveUp = (): unknown => socket.destroy(new ConnectionLost('connecting took too long'));
+    const timer = connectMs > 0 ? setTimeout(giveUp, connectMs) : undefined;
     socket.once(isTls ? 'secureConnect' : 'connect', () => {
       isConnecting = false;
       this.#connecting--;
@@ -184,9 +184,6 @@ export class ConnectionPool {
       socket.setTimeout(idleMs);
       connection.isOpen = true;
       this.release(connection);
-    });
-    socket.on('session', (session: Buffer) => {
-      this.#session = session;
     });
     socket.on('timeout', () => connection.user?.onSilence());
     socket.on('error', (error) => {
@@ -222,30 +219,29 @@ export class ConnectionPool {
     this.#connectForWaiting();
   }
 
-  #openSocket(onBytes: (bytes: Uint8Array) => void): Socket {
-    const { hostname, port, isTls } = this.#options;
-    // Answers are short and parsed at once, so one small buffer serves a connection for its life.
-    const onread = {
-      buffer: Buffer.allocUnsafeSlow(receiveBytes),
-      callback: (length: number, buffer: Uint8Array) => {
-        onBytes(buffer.subarray(0, length));
-        return true;
-      },
-    };
+  #openTcp(onread: OnReadOpts | undefined): Socket {
+    const { hostname: host, port } = this.#options;
     // Half open: what the socket ends by itself can no longer be reset.
-    const allowHalfOpen = true;
-    if (!isTls) return connectTcp({ host: hostname, port, onread, allowHalfOpen });
-    const tlsOptions: ConnectionOptions & { onread: OnReadOpts } = {
+    return connectTcp({ host, port, allowHalfOpen: true, noDelay: true, ...(onread !== undefined && { onread }) });
+  }
+
+  #openTls(transport: Socket): Socket {
+    const { hostname } = this.#options;
+    const socket = connectTls({
+      socket: transport,
+      // The certificate is checked against it.
       host: hostname,
-      port,
-      onread,
       // Made once: it holds the default authorities, those of NODE_EXTRA_CA_CERTS too.
       secureContext: (this.#secureContext ??= createSecureContext()),
       ...(isIP(hostname) === 0 && { servername: hostname }),
       ...(this.#session !== undefined && { session: this.#session }),
       ALPNProtocols: ['http/1.1'],
-    };
-    return connectTls(tlsOptions);
+    });
+    socket.on('session', (session: Buffer) => {
+      this.#session = session;
+    });
+    transport.on('error', (error) => socket.destroy(error));
+    return socket;
   }
 
   #onBytes(connection: Connection, bytes: Uint8Array): void {
@@ -267,4 +263,15 @@ export class ConnectionPool {
     while (this.#idle[0] !== undefined && this.#idle[0].idleSinceMs <= oldest) this.#idle.shift()?.close();
     if (this.#idle.length > 0) this.#sweep = setTimeout(() => this.#closeIdle(), keepAliveMs / 2).unref();
   }
+}
+
+/** Answers are short and parsed at once, so one small buffer serves a connection for its life. */
+function readInto(buffer: Buffer, onBytes: (bytes: Uint8Array) => void): OnReadOpts {
+  return {
+    buffer,
+    callback: (length, bytes) => {
+      onBytes(bytes.subarray(0, length));
+      return true;
+    },
+  };
 }

@@ -26,9 +26,9 @@ let running: RunningProcess;
 let client: S3Client;
 const storages: Storage[] = [];
 
-function createStorage(): Storage {
+function createStorage(at = endpoint): Storage {
   const timeouts = { connectMs: 5000, idleMs: 30_000, totalMs: 0 };
-  const storage = createS3Storage({ region, endpoint, forcePathStyle: true, credentials, timeouts });
+  const storage = createS3Storage({ region, endpoint: at, forcePathStyle: true, credentials, timeouts });
   storages.push(storage);
   return storage;
 }
@@ -41,14 +41,14 @@ beforeAll(async () => {
     string,
   ];
   mkdirSync(data);
-  const about = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-days', '2'];
+  const about = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-days', '2'];
   const kind = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   execFileSync('openssl', [...kind, ...about, '-keyout', key, '-out', cert], { stdio: 'pipe' });
   const port = await freePort();
   endpoint = `https://localhost:${port}`;
   running = startProcess({
     command: await findServer('versitygw'),
-    args: ['--port', `localhost:${port}`, '--cert', cert, '--key', key, '--keep-alive', '--quiet', 'posix', data],
+    args: ['--port', `127.0.0.1:${port}`, '--cert', cert, '--key', key, '--keep-alive', '--quiet', 'posix', data],
     env: { HOME: folder, ROOT_ACCESS_KEY: credentials.accessKeyId, ROOT_SECRET_KEY: credentials.secretAccessKey },
     cwd: folder,
     folder,
@@ -94,6 +94,13 @@ test.each([0, 1, 4096, 100_000, 20 * 1024 * 1024])(
     expect(Buffer.compare(Buffer.from((await found.Body?.transformToByteArray()) ?? []), bytes)).toBe(0);
   },
 );
+
+test('an endpoint that is an address', async () => {
+  const storage = createStorage(endpoint.replace('localhost', '127.0.0.1'));
+  await storage.putObject({ bucket, key: 'by-address' }, new Map(), createCountedBody(Buffer.from('x')), never);
+  const found = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: 'by-address' }));
+  expect(found.ContentLength).toBe(1);
+});
 
 test('a multipart upload', async () => {
   const storage = createStorage();
