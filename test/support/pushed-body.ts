@@ -7,8 +7,8 @@ export interface PushedBody {
   readonly budget: ByteBudget;
   readonly room: ReadingRoom;
   /** Whether the connection is being read at the moment. */
-  isPaused(): boolean;
-  push(bytes: Uint8Array, isLast?: boolean): void;
+  readonly isPaused: () => boolean;
+  readonly push: (bytes: Uint8Array, isLast?: boolean) => void;
 }
 
 export interface PushedBodyOptions {

@@ -1,5 +1,5 @@
 // How bodies of every size are cut.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { choosePlan } from '../../../../src/upload/body/choose-plan.ts';
 
@@ -20,7 +20,11 @@ describe('choosePlan', () => {
   test('sends up to the threshold in one PUT, more in parts', () => {
     expect(choosePlan({ ...usual, length: 0 })).toEqual({ kind: 'put', length: 0 });
     expect(choosePlan({ ...usual, length: 50 * mib })).toEqual({ kind: 'put', length: 50 * mib });
-    expect(choosePlan({ ...usual, length: 50 * mib + 1 })).toEqual({ kind: 'multipart', length: 50 * mib + 1, partBytes: 16 * mib });
+    expect(choosePlan({ ...usual, length: 50 * mib + 1 })).toEqual({
+      kind: 'multipart',
+      length: 50 * mib + 1,
+      partBytes: 16 * mib,
+    });
   });
 
   test('sends in parts what the backend does not take in one PUT, whatever the threshold says', () => {
@@ -30,19 +34,27 @@ describe('choosePlan', () => {
 
   test('never cuts a body into more parts than are allowed, nor into parts that are too small or too large', () => {
     fc.assert(
-      fc.property(fc.maxSafeNat().map((n) => (n % (5 * tib)) + 1), fc.integer({ min: 5 * mib, max: gib }), (length, partBytes) => {
-        const plan = choosePlan({ ...usual, partBytes, length });
-        if (plan.kind !== 'multipart') return;
-        expect(Math.ceil(length / plan.partBytes)).toBeLessThanOrEqual(10_000);
-        expect(plan.partBytes).toBeGreaterThanOrEqual(partBytes);
-        expect(plan.partBytes).toBeLessThanOrEqual(5 * gib);
-      }),
+      fc.property(
+        fc.maxSafeNat().map((n) => (n % (5 * tib)) + 1),
+        fc.integer({ min: 5 * mib, max: gib }),
+        (length, partBytes) => {
+          const plan = choosePlan({ ...usual, partBytes, length });
+          if (plan.kind !== 'multipart') return;
+          expect(Math.ceil(length / plan.partBytes)).toBeLessThanOrEqual(10_000);
+          expect(plan.partBytes).toBeGreaterThanOrEqual(partBytes);
+          expect(plan.partBytes).toBeLessThanOrEqual(5 * gib);
+        },
+      ),
     );
   });
 
   test('refuses what is too large before a byte of it is read', () => {
-    expect(() => choosePlan({ ...usual, length: 5 * tib + 1 })).toThrow(expect.objectContaining({ code: 'EntityTooLarge' }));
-    expect(() => choosePlan({ ...usual, maxObjectBytes: 10, length: 11 })).toThrow(expect.objectContaining({ code: 'EntityTooLarge' }));
+    expect(() => choosePlan({ ...usual, length: 5 * tib + 1 })).toThrow(
+      expect.objectContaining({ code: 'EntityTooLarge' }),
+    );
+    expect(() => choosePlan({ ...usual, maxObjectBytes: 10, length: 11 })).toThrow(
+      expect.objectContaining({ code: 'EntityTooLarge' }),
+    );
   });
 
   test('streams what has no length where the backend can, and holds parts where it cannot', () => {

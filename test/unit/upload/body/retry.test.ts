@@ -1,5 +1,5 @@
 // Retries: when, how often, how long apart.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
 import { retryDelayMs, withRetries } from '../../../../src/upload/body/retry.ts';
@@ -11,12 +11,17 @@ const busy = new S3Error('SlowDown', { retryable: true });
 describe('retryDelayMs', () => {
   test('stays within the exponential bound, and waits at least as long as was asked for', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 60 }), fc.double({ min: 0, max: 0.999, noNaN: true }), fc.nat(100), (failed, random, asked) => {
-        const options = { maxAttempts: 9, baseDelayMs: 100, maxDelayMs: 5000 };
-        const ms = retryDelayMs(failed, options, { retryAfterMs: asked, random: () => random });
-        expect(ms).toBeGreaterThanOrEqual(asked);
-        expect(ms).toBeLessThanOrEqual(Math.max(asked, Math.min(5000, 100 * 2 ** (failed - 1))));
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 60 }),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        fc.nat(100),
+        (failed, random, asked) => {
+          const options = { maxAttempts: 9, baseDelayMs: 100, maxDelayMs: 5000 };
+          const ms = retryDelayMs(failed, options, { retryAfterMs: asked, random: () => random });
+          expect(ms).toBeGreaterThanOrEqual(asked);
+          expect(ms).toBeLessThanOrEqual(Math.max(asked, Math.min(5000, 100 * 2 ** (failed - 1))));
+        },
+      ),
     );
   });
 
@@ -28,7 +33,10 @@ describe('retryDelayMs', () => {
 describe('withRetries', () => {
   test('tries again what may be tried again, as often as is allowed', async () => {
     let attempts = 0;
-    const result = withRetries(() => (++attempts < 3 ? Promise.reject(busy) : Promise.resolve('done')), { retry, signal });
+    const result = withRetries(() => (++attempts < 3 ? Promise.reject(busy) : Promise.resolve('done')), {
+      retry,
+      signal,
+    });
     expect(await result).toBe('done');
     attempts = 0;
     await expect(withRetries(() => (attempts++, Promise.reject(busy)), { retry, signal })).rejects.toBe(busy);
@@ -39,7 +47,9 @@ describe('withRetries', () => {
     let attempts = 0;
     const final = new S3Error('AccessDenied');
     await expect(withRetries(() => (attempts++, Promise.reject(final)), { retry, signal })).rejects.toBe(final);
-    await expect(withRetries(() => (attempts++, Promise.reject(busy)), { retry, signal, mayRetry: () => false })).rejects.toBe(busy);
+    await expect(
+      withRetries(() => (attempts++, Promise.reject(busy)), { retry, signal, mayRetry: () => false }),
+    ).rejects.toBe(busy);
     expect(attempts).toBe(2);
   });
 
@@ -47,10 +57,13 @@ describe('withRetries', () => {
     const stop = new AbortController();
     const reason = new Error('client left');
     const slow = { maxAttempts: 3, baseDelayMs: 100_000, maxDelayMs: 100_000 };
-    const failing = withRetries(() => Promise.reject(new S3Error('SlowDown', { retryable: true, retryAfterMs: 100_000 })), {
-      retry: slow,
-      signal: stop.signal,
-    });
+    const failing = withRetries(
+      () => Promise.reject(new S3Error('SlowDown', { retryable: true, retryAfterMs: 100_000 })),
+      {
+        retry: slow,
+        signal: stop.signal,
+      },
+    );
     setImmediate(() => stop.abort(reason));
     await expect(failing).rejects.toBe(reason);
   });

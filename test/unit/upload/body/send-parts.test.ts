@@ -1,6 +1,6 @@
 // Bodies on their way from a reader to a backend that is slow, fails, or is tried again: the same bytes arrive, in order,
 // and every byte of memory comes back.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
 import type { OutgoingBody, Stored } from '../../../../src/storage/storage.ts';
@@ -62,7 +62,7 @@ async function take(outgoing: OutgoingBody, failAfterBytes: number): Promise<Buf
 
 const stored: Stored = { etag: '"e"', headers: new Map() };
 
-function setUp(bytes: Buffer, length: number | undefined, budgetBytes: number) {
+function setUp(length: number | undefined, budgetBytes: number) {
   const pushed = createPushedBody({ length, budgetBytes });
   const verifier = createVerifier({ length, maxBytes: 1e9, digests: [] });
   const body = new IncomingBody(pushed.reader, verifier, length);
@@ -95,7 +95,7 @@ describe('parts sent while they are received', () => {
         failuresArbitrary,
         async (length, partBytes, cuts, failures) => {
           const bytes = bytesOf(length);
-          const { pushed, body, memory, budget, signal } = setUp(bytes, length, 64 * 1024 * kib);
+          const { pushed, body, memory, budget, signal } = setUp(length, 64 * 1024 * kib);
           const parts: Buffer[] = [];
           const attempts: number[] = [];
           const sending = sendPartsWhileReceiving(body, {
@@ -127,7 +127,7 @@ describe('parts sent while they are received', () => {
 
   test('stop at the first failure that is not retried, with its cause, and give everything back', async () => {
     const bytes = bytesOf(2000 * kib);
-    const { pushed, body, memory, budget, signal } = setUp(bytes, bytes.byteLength, 64 * 1024 * kib);
+    const { pushed, body, memory, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
     const cause = new S3Error('AccessDenied');
     const sending = sendPartsWhileReceiving(body, {
       send: async (partNumber, outgoing) => {
@@ -151,7 +151,7 @@ describe('parts sent while they are received', () => {
 
   test('end when the client leaves, and give everything back', async () => {
     const bytes = bytesOf(2000 * kib);
-    const { pushed, body, memory, budget, signal } = setUp(bytes, bytes.byteLength, 64 * 1024 * kib);
+    const { pushed, body, memory, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
     const sending = sendPartsWhileReceiving(body, {
       send: async (_, outgoing) => {
         await take(outgoing, Number.POSITIVE_INFINITY);
@@ -174,7 +174,7 @@ describe('parts sent while they are received', () => {
   test('shrink to their window under pressure and still finish', async () => {
     const bytes = bytesOf(12 * 1024 * kib);
     // Less than a part: it can be sent, but never be kept.
-    const { pushed, body, memory, budget, signal } = setUp(bytes, bytes.byteLength, 4 * 1024 * kib);
+    const { pushed, body, memory, budget, signal } = setUp(bytes.byteLength, 4 * 1024 * kib);
     let mostLentBytes = 0;
     const parts: Buffer[] = [];
     const sending = sendPartsWhileReceiving(body, {
@@ -214,7 +214,7 @@ describe('parts of a body of unknown length', () => {
         async (length, cuts, failures) => {
           const partBytes = 300 * kib;
           const bytes = bytesOf(length);
-          const { pushed, body, memory, budget, signal } = setUp(bytes, undefined, 64 * 1024 * kib);
+          const { pushed, body, memory, budget, signal } = setUp(undefined, 64 * 1024 * kib);
           const pushing = pushAll(pushed, bytes, cuts);
           const first = new HeldPart(memory, undefined, true);
           const rest = await fillPart(first, body, partBytes);
@@ -257,9 +257,9 @@ describe('parts of a body of unknown length', () => {
 describe('a body sent whole', () => {
   test('is sent again from its first byte after a failure that may be retried', async () => {
     const bytes = bytesOf(900 * kib);
-    const { pushed, body, budget, signal } = setUp(bytes, bytes.byteLength, 64 * 1024 * kib);
+    const { pushed, body, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
     let attempts = 0;
-    let taken = Buffer.alloc(0);
+    let taken: Buffer = Buffer.alloc(0);
     const sending = sendWhole(
       async (outgoing) => {
         taken = await take(outgoing, ++attempts === 1 ? 200 * kib : Number.POSITIVE_INFINITY);

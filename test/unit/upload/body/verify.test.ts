@@ -1,5 +1,5 @@
 // Verification of bodies: right and wrong digests of every kind, lengths, and cuts anywhere.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RequestHeaders } from '../../../../src/http.ts';
 import { createVerifier, expectedDigests, type ExpectedDigest } from '../../../../src/upload/body/verify.ts';
@@ -51,7 +51,8 @@ describe('digests', () => {
   });
 
   test.each(emptyDigests)('$algorithm of an empty body', (expected) => {
-    createVerifier({ length: 0, maxBytes: 0, digests: [expected] }).finish();
+    const verifier = createVerifier({ length: 0, maxBytes: 0, digests: [expected] });
+    expect(() => verifier.finish()).not.toThrow();
   });
 });
 

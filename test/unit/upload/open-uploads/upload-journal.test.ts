@@ -25,7 +25,9 @@ async function startOther() {
     await journal.add(${JSON.stringify(entry)});
     process.stdout.write('added');
     setInterval(() => {}, 1000);`;
-  const other = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const other = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   await once(other.stdout, 'data');
   return other;
 }
@@ -69,7 +71,10 @@ describe('isAbandoned', () => {
     const path = join(stateDir, 'open-uploads', folder!);
     expect(await isAbandoned(path)).toBe(false);
     const { hostname } = await import('node:os');
-    await writeFile(join(path, 'process.json'), JSON.stringify({ host: hostname(), pid: process.pid, started: 'earlier' }));
+    await writeFile(
+      join(path, 'process.json'),
+      JSON.stringify({ host: hostname(), pid: process.pid, started: 'earlier' }),
+    );
     expect(await isAbandoned(path)).toBe(true);
     await journal.close();
   });
