@@ -4,6 +4,6 @@ export interface MicroBenchmark {
   readonly name: string;
   /** Bytes that one call works through, for stages whose speed is a rate. */
   readonly bytesPerCall?: number;
-  /** Does the work once. What it returns is kept, so that the work cannot be left out. */
+  /** Does the work once; a promise is awaited. What it returns is kept, so that the work cannot be left out. */
   call(): unknown;
 }

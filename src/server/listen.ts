@@ -67,7 +67,13 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
   const idPrefix = randomBytes(5).toString('hex').toUpperCase();
   let requestCount = 0;
   let connections = 0;
+  /** Connections with a request, and handlers at work: a handler may clean up after its client has left. */
+  let pending = 0;
   let drained: (() => void) | undefined;
+  const settle = () => {
+    pending--;
+    if (pending === 0) drained?.();
+  };
 
   app.filter((socket, change) => {
     connections += change;
@@ -79,17 +85,19 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
     const id = `${idPrefix}${(requestCount++).toString(16).toUpperCase().padStart(6, '0')}`;
     const exchange = new Exchange(response, head, { id, room, isTls: options.tls !== undefined });
     exchanges.add(exchange);
+    pending++;
     room.enter(exchange.body);
     exchange.onDone = () => {
       exchanges.delete(exchange);
-      if (exchanges.size === 0) drained?.();
+      settle();
     };
     const fault = head.fault ?? overload(options.memory, head.bodyLength, drained !== undefined);
     if (fault !== undefined) {
       exchange.respond(options.refuse(fault, exchange), { close: true });
       return;
     }
-    void answer(exchange, options, () => drained !== undefined);
+    pending++;
+    void answer(exchange, options, () => drained !== undefined).finally(settle);
   });
 
   const socket = await new Promise<us_listen_socket>((resolve, reject) => {
@@ -116,7 +124,7 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
       new Promise((resolve) => {
         drained = resolve;
         uws.us_listen_socket_close(socket);
-        if (exchanges.size === 0) resolve();
+        if (pending === 0) resolve();
       }),
     abort: (reason) => {
       for (const exchange of exchanges) exchange.abort(reason);

@@ -211,7 +211,7 @@ describe('one clear error, nothing left', () => {
   test('the abort fails too, for a while: it is tried until it is done', async () => {
     const down: Fault = { kind: 'answer', status: 503, code: 'SlowDown' };
     backend.setFault((request) =>
-      is(request, 'UploadPart') || (request.operation === 'AbortMultipartUpload' && request.attempt < 8)
+      is(request, 'UploadPart') || (request.operation === 'AbortMultipartUpload' && request.attempt < 4)
         ? down
         : undefined,
     );

@@ -9,7 +9,7 @@ import { startToxiproxy, type Toxiproxy, type ToxicProxy } from '../servers/star
 import { bucketConfig, prefix, s3Config } from '../support/proxied-bucket.ts';
 import { openRawConnection, type RawConnection } from '../support/raw-connection.ts';
 import { createBucket, type BucketView } from '../support/s3-client.ts';
-import { sendRequest, type Answer } from '../support/send-request.ts';
+import { encodeKey, sendRequest, type Answer } from '../support/send-request.ts';
 import { createToken, startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -32,7 +32,12 @@ afterAll(async () => {
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'mizuchi-crash-'));
 });
-afterEach(() => rm(folder, { recursive: true }));
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+  // So that a test that fails does not make the next one fail.
+  await stored.abortOpenUploads();
+  await network.setEnabled(true);
+});
 
 function start(): Promise<RunningProxy> {
   const upload = {
@@ -52,7 +57,7 @@ function start(): Promise<RunningProxy> {
 async function beginUpload(proxy: RunningProxy, key: string): Promise<RawConnection> {
   const connection = await openRawConnection(proxy.url);
   const fields = ['Host: a', `Authorization: Bearer ${await createToken()}`, `Content-Length: ${30 * MiB}`];
-  await connection.write(`PUT ${prefix}/${key} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
+  await connection.write(`PUT ${prefix}/${encodeKey(key)} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
   await connection.write(Buffer.alloc(12 * MiB, 1));
   await waitFor(async () => (await stored.listOpenUploads(key)).length === 1);
   return connection;

@@ -41,11 +41,14 @@ export async function openRawConnection(url: string): Promise<RawConnection> {
   });
   // A reset is one of the ways in which these tests expect a connection to end.
   socket.on('error', () => undefined);
-  const closed = (async () => {
-    await once(socket, 'close');
+  // Not by once(), which would reject for the reset.
+  const closing = Promise.withResolvers<void>();
+  const closed = closing.promise;
+  socket.on('close', () => {
     isClosed = true;
     notify();
-  })();
+    closing.resolve();
+  });
   return {
     closed,
     async write(bytes) {

@@ -2,6 +2,7 @@
 import {
   AbortMultipartUploadCommand,
   CreateBucketCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
@@ -35,6 +36,7 @@ export interface BucketView {
   /** Keys of all open multipart uploads, or of those of one key. */
   listOpenUploads(key?: string): Promise<string[]>;
   abortOpenUploads(): Promise<void>;
+  deleteObjects(keys: readonly string[]): Promise<void>;
 }
 
 /** Makes the bucket and looks into it. */
@@ -68,6 +70,9 @@ function viewBucket(client: S3Client, bucket: string): BucketView {
       return (page.Contents ?? []).map((entry) => entry.Key ?? '');
     },
     listOpenUploads: async (key = '') => (await listUploads(client, bucket, key)).map((upload) => upload.Key ?? ''),
+    async deleteObjects(keys) {
+      await Promise.all(keys.map((key) => client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }))));
+    },
     async abortOpenUploads() {
       const uploads = await listUploads(client, bucket, '');
       await Promise.all(

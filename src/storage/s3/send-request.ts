@@ -56,6 +56,8 @@ export function sendRequest(request: RequestToSend): Promise<Answer> {
   });
 }
 
+const uncork = (socket: { uncork(): void }): void => socket.uncork();
+
 type Outcome = { readonly answer: Answer } | { readonly error: unknown };
 
 class Exchange implements ConnectionUser {
@@ -236,7 +238,13 @@ class Exchange implements ConnectionUser {
     this.#current = undefined;
     this.#unflushed.push(chunk);
     this.#unflushedBytes += chunk.bytes.length;
-    connection.socket.write(chunk.bytes, this.#onFlushed);
+    const { socket } = connection;
+    if (socket.writableCorked === 0) {
+      // What else is at hand by the end of this turn goes out in the same call of the kernel.
+      socket.cork();
+      process.nextTick(uncork, socket);
+    }
+    socket.write(chunk.bytes, this.#onFlushed);
   }
 
   /** A write's callback: its memory is free, whether it was written or given up. */

@@ -140,6 +140,14 @@ describe('createMultipartUpload', () => {
     expect(seen).toHaveLength(1);
   });
 
+  test('a field that would break the head is refused as on the other path', async () => {
+    const { storage, seen } = await setUp([created]);
+    const headers = new Map([['x-amz-meta-a', 'a\r\nx-amz-acl: public-read']]);
+    const creating = storage.createMultipartUpload({ bucket: 'bucket', key: 'k' }, headers, never);
+    await expect(creating).rejects.toMatchObject({ code: 'InvalidArgument', status: 400 });
+    expect(seen).toHaveLength(0);
+  });
+
   test('a backend that is silent is given up', async () => {
     const { storage } = await setUp([() => undefined], { timeouts: { connectMs: 5000, idleMs: 50, totalMs: 0 } });
     await expect(storage.createMultipartUpload({ bucket: 'bucket', key: 'k' }, new Map(), never)).rejects.toMatchObject(

@@ -1,5 +1,5 @@
 // The path that each body takes, against backends that do what they should and those that do not.
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createS3Storage, type S3StorageOptions } from '../../../../src/storage/s3/s3-storage.ts';
 import type { Storage, Stored } from '../../../../src/storage/storage.ts';
 import {
@@ -151,6 +151,33 @@ describe('a request', () => {
     expect(backend.connections).toHaveLength(0);
     resolve(Buffer.from('hello'));
     await putting;
+  });
+});
+
+describe('credentials', () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  test('come from the environment where none are configured, and anew once they have run out', async () => {
+    const expired = '<Error><Code>ExpiredToken</Code></Error>';
+    const refusal = `HTTP/1.1 400 Bad Request\r\nContent-Length: ${expired.length}\r\n\r\n${expired}`;
+    const { backend, put } = await setUp(
+      async (connection) => {
+        await answerWhen(isWhole, refusal)(connection);
+        await answerWhen((received) => countRequests(received) === 2, success)(connection);
+      },
+      { credentials: undefined },
+    );
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'first');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+    vi.stubEnv('AWS_SESSION_TOKEN', 'token');
+    await expect(put(createTextBody('one'))).rejects.toMatchObject({ code: 'ServiceUnavailable', retryable: true });
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'second');
+    await put(createTextBody('two'));
+    const sent = backend.connections[0]?.received() ?? '';
+    expect([...sent.matchAll(/Credential=(\w+)/g)].map(([, id]) => id)).toEqual(['first', 'second']);
+    expect(sent).toContain('\r\nx-amz-security-token: token\r\n');
   });
 });
 
