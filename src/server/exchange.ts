@@ -38,13 +38,13 @@ export class Exchange implements HttpRequest {
   readonly rawPath: string;
   readonly rawQuery: string;
   readonly headers: RequestHeaders;
-  readonly clientIp: string;
   readonly isTls: boolean;
   readonly body: BodyReader;
   readonly #response: UwsResponse;
   #aborter: AbortController | undefined;
   #abortReason: unknown;
   #gone = false;
+  #clientIp: string | undefined;
   #drain: Drain | undefined;
   /** Called once, when nothing more will happen on this exchange. */
   onDone: () => void = () => {};
@@ -57,7 +57,6 @@ export class Exchange implements HttpRequest {
     this.rawQuery = head.rawQuery;
     this.headers = head.headers;
     this.#response = response;
-    this.clientIp = Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
     this.body = new BodyReader(room, response, head.bodyLength);
     this.body.onTimeout = (error) => this.abort(error);
     response.onAborted(() => this.#onGone());
@@ -65,6 +64,12 @@ export class Exchange implements HttpRequest {
       if (this.#drain === undefined) this.body.push(chunk, isLast);
       else this.#drop(this.#drain, chunk.byteLength, isLast);
     });
+  }
+
+  /** Asked of the kernel when it is first asked for; empty when the connection has gone before that. */
+  get clientIp(): string {
+    this.#clientIp ??= this.#gone ? '' : Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1');
+    return this.#clientIp;
   }
 
   /** Made when it is first asked for: most small requests never need it. */

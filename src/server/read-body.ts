@@ -33,6 +33,8 @@ const pauseAtBytes = 512 * 1024;
 const pauseAtTightBytes = 128 * 1024;
 /** A read that is under way when a connection is paused may still bring this much. */
 const overshootBytes = 1024 * 1024;
+/** What is left of a slab is not begun with when it is less than this and the arrival does not fit: two writes cost more. */
+const smallRestBytes = 16 * 1024;
 /** uWebSockets.js closes a body that is silent for 10 s or slower than 16 KB/s; pausing and resuming re-arms its timer. */
 const rearmSeconds = 4;
 
@@ -175,7 +177,7 @@ export class BodyReader implements RequestBody {
     let taken = 0;
     while (taken < arrived.byteLength) {
       let slab = this.#tail;
-      if (slab === undefined || !slab.isLent || slab.loan !== this.#tailLoan || this.#fill === slab.bytes.byteLength) {
+      if (slab === undefined || !this.#canFill(slab, arrived.byteLength - taken)) {
         slab = this.#room.memory.lend();
         this.#tail = slab;
         this.#tailLoan = slab.loan;
@@ -192,6 +194,12 @@ export class BodyReader implements RequestBody {
       (this.#unread.at(-1) as Unread).end = this.#fill;
     }
     this.#unreadBytes += taken;
+  }
+
+  #canFill(slab: LentSlab, arrivedBytes: number): boolean {
+    const restBytes = slab.bytes.byteLength - this.#fill;
+    const isOurs = slab.isLent && slab.loan === this.#tailLoan;
+    return isOurs && restBytes > 0 && (restBytes >= arrivedBytes || restBytes >= smallRestBytes);
   }
 
   #deliver(): void {

@@ -4,6 +4,8 @@ import { connect as connectTls, createSecureContext, type SecureContext } from '
 
 const receiveBytes = 4096;
 const scratchBytes = 16 * 1024;
+/** Longer than a caller waits before another attempt. */
+const distrustMs = 1000;
 
 export interface ConnectionPoolOptions {
   readonly hostname: string;
@@ -40,6 +42,8 @@ export class Connection {
   error: Error | undefined;
   /** False once either side has ended it. */
   isOpen = false;
+  /** It has carried a request before. */
+  hasServed = false;
   idleSinceMs = 0;
 
   readonly #transport: Socket;
@@ -89,6 +93,7 @@ export class ConnectionPool {
   #sweep: NodeJS.Timeout | undefined;
   #secureContext: SecureContext | undefined;
   #session: Buffer | undefined;
+  #distrustedUntilMs = 0;
   #isClosed = false;
 
   constructor(options: ConnectionPoolOptions) {
@@ -116,8 +121,9 @@ export class ConnectionPool {
 
   /** Gives back a connection that may carry another request. */
   release(connection: Connection): void {
+    if (connection.user !== undefined) connection.hasServed = true;
     connection.user = undefined;
-    if (!connection.isOpen || this.#isClosed) {
+    if (!connection.isOpen || this.#isClosed || (connection.hasServed && performance.now() < this.#distrustedUntilMs)) {
       connection.close();
       return;
     }
@@ -192,8 +198,12 @@ export class ConnectionPool {
     });
     socket.on('end', () => {
       connection.isOpen = false;
-      if (connection.user === undefined) this.#drop(connection);
-      else connection.user.onEnd();
+      if (connection.user === undefined) {
+        this.#drop(connection);
+      } else {
+        this.#distrustLike(connection);
+        connection.user.onEnd();
+      }
     });
     socket.on('close', () => {
       clearTimeout(timer);
@@ -214,9 +224,20 @@ export class ConnectionPool {
     } else if (user === undefined) {
       this.#drop(connection);
     } else {
+      if (connection.error !== undefined) this.#distrustLike(connection);
       user.onClose(connection.error);
     }
     this.#connectForWaiting();
+  }
+
+  /**
+   * The server has ended a connection when it was used again, as after a restart, or as one does that closes idle connections
+   * sooner than we do. The others will be no better, and another attempt should not meet one of them.
+   */
+  #distrustLike(connection: Connection): void {
+    if (!connection.hasServed) return;
+    this.#distrustedUntilMs = performance.now() + distrustMs;
+    for (const idle of this.#idle.filter(({ hasServed }) => hasServed)) this.#drop(idle);
   }
 
   #openTcp(onread: OnReadOpts | undefined): Socket {

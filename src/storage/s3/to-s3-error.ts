@@ -209,9 +209,9 @@ function fromSdk(error: unknown): BackendRefusal | undefined {
   return refusal;
 }
 
-/** Codes of system calls, name look-ups and certificates; Node's ERR_… for wrong use of its API are not among them. */
+/** Codes of system calls, name look-ups, certificates and Node's HTTP parser; the ERR_… for wrong use of its API are not among them. */
 const codeOfTheWay =
-  /^(?:E(?!RR_)[A-Z]+|EAI_[A-Z]+|ERR_TLS_[A-Z_]+|ERR_SSL_[A-Z_]+|(?:CERT|DEPTH|SELF|UNABLE)_[A-Z0-9_]+)$/;
+  /^(?:HPE_[A-Z_]+|E(?!RR_)[A-Z]+|EAI_[A-Z]+|ERR_TLS_[A-Z_]+|ERR_SSL_[A-Z_]+|(?:CERT|DEPTH|SELF|UNABLE)_[A-Z0-9_]+)$/;
 const namesOfTheWay: ReadonlySet<string> = new Set([
   'BackendTimeout',
   'ConnectionLost',

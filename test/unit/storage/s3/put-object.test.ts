@@ -477,6 +477,20 @@ describe('a connection', () => {
     expect(backend.connections).toHaveLength(2);
   });
 
+  test('that was lost when it was used again takes those like it with it', async () => {
+    const { backend, put } = await setUp((connection) => {
+      const isSecond = (received: string): boolean => countRequests(received) === 2;
+      void connection.until(isSecond).then(() => connection.socket.resetAndDestroy());
+      return answerWhen(isWhole, success)(connection);
+    });
+    const bodies = ['one', 'two', 'three'];
+    await Promise.all(bodies.map((text) => put(createTextBody(text))));
+    expect(backend.connections).toHaveLength(3);
+    await expect(put(createTextBody('stale'))).rejects.toMatchObject({ retryable: true });
+    for (const text of bodies) await put(createTextBody(text));
+    expect(backend.connections).toHaveLength(6);
+  });
+
   test('is waited for where there may be no more', async () => {
     const { backend, put } = await setUp(answerWith(success), { maxConnections: 2 });
     await Promise.all(Array.from({ length: 20 }, (_, i) => put(createTextBody(`body ${i}`))));

@@ -122,6 +122,7 @@ describe('faults without an answer', () => {
     withCode('EPIPE'),
     withCode('ENOTFOUND'),
     withCode('EAI_AGAIN'),
+    withCode('HPE_INVALID_CONSTANT'),
     withCode('DEPTH_ZERO_SELF_SIGNED_CERT'),
     withCode('ERR_TLS_CERT_ALTNAME_INVALID'),
     named('TimeoutError'),
