@@ -155,10 +155,8 @@ describe('tried again', () => {
     backend.setKeepAlive(30);
     for (let index = 0; index < 30; index++) {
       key = `idle/${index}`;
-      // oxlint-disable-next-line no-await-in-loop -- each uses the connection that the one before left
       await expectStored(small);
       // Around the time of the close, so that some meet it.
-      // oxlint-disable-next-line no-await-in-loop
       await delay(20 + (index % 10) * 2);
     }
     backend.setKeepAlive(60_000);

@@ -122,9 +122,7 @@ describe('an upload is right all the same', () => {
     const connection = await begin(`crawl-${name}`, framing);
     const isChunked = name === 'unknown';
     for (const byte of 'abcdefghijklmnopqrst') {
-      // oxlint-disable-next-line no-await-in-loop -- slowness is the case
       await connection.write(isChunked ? `1\r\n${byte}\r\n` : byte);
-      // oxlint-disable-next-line no-await-in-loop
       await delay(1_000);
     }
     if (isChunked) await connection.write('0\r\n\r\n');
@@ -136,7 +134,6 @@ describe('an upload is right all the same', () => {
   test('when its client writes single bytes', async () => {
     const connection = await begin('single-bytes', 'Content-Length: 20000');
     for (let index = 0; index < 20_000; index++) {
-      // oxlint-disable-next-line no-await-in-loop -- byte by byte is the case
       await connection.write('y');
     }
     expect((await connection.readAnswer()).status).toBe(200);

@@ -18,7 +18,7 @@ test('64 uploads of 64 MiB at once into a slower backend: RSS within budget + 15
   const toxiproxy = await startToxiproxy();
   const running = await startProxiedBucket({
     start: startMinio,
-    server: { limits: { memory_budget: '128MiB', queue_timeout_seconds: 60 } },
+    server: { limits: { memory_budget: '256MiB', queue_timeout_seconds: 60 } },
     between: async (server) => {
       const network = await toxiproxy.createProxy(server.endpoint);
       await network.addToxic({ type: 'bandwidth', stream: 'upstream', attributes: { rate: 1_500 } });
@@ -32,11 +32,27 @@ test('64 uploads of 64 MiB at once into a slower backend: RSS within budget + 15
     return (await running.put(`load/${index}`, body.chunks(), headers)).status;
   };
   expect(await Promise.all(bodies.map(upload))).toEqual(bodies.map(() => 200));
-  expect(await running.proxy.peakRssBytes()).toBeLessThanOrEqual((128 + 150) * MiB);
+  expect(await running.proxy.peakRssBytes()).toBeLessThanOrEqual((256 + 150) * MiB);
   for (const [index, body] of bodies.entries()) {
-    // oxlint-disable-next-line no-await-in-loop -- one at a time, to spare this process's memory
     expect((await running.stored.readHash(`load/${index}`)).sha256).toBe(body.sha256());
   }
+  await running.proxy.waitUntilIdle();
+  expect(await running.stored.listOpenUploads()).toEqual([]);
+});
+
+test('48 bodies of unknown length at once into a small budget: each waits for memory in its turn, none for ever', async () => {
+  const running = await startProxiedBucket({
+    start: startMinio,
+    server: { limits: { memory_budget: '48MiB', queue_timeout_seconds: 120 } },
+    upload: { part_size: 5 * MiB },
+  });
+  bucket = running;
+  const bodies = Array.from({ length: 48 }, (_, index) => createRandomBody(`unknown ${index}`, 12 * MiB + index));
+  const upload = async (body: (typeof bodies)[number], index: number): Promise<string> => {
+    const answer = await running.put(`unknown/${index}`, body.chunks());
+    return `${answer.status} ${(await running.stored.readHash(`unknown/${index}`)).sha256}`;
+  };
+  expect(await Promise.all(bodies.map(upload))).toEqual(bodies.map((body) => `200 ${body.sha256()}`));
   await running.proxy.waitUntilIdle();
   expect(await running.stored.listOpenUploads()).toEqual([]);
 });

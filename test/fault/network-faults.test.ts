@@ -54,9 +54,7 @@ test.each<readonly [string, Toxic]>([
   for (const sizeBytes of sizes) {
     key = `right/${toxic.type}/${sizeBytes}`;
     const body = createRandomBody(key, sizeBytes);
-    // oxlint-disable-next-line no-await-in-loop -- one after another, on connections that are used again
     expect(await upload(body)).toMatchObject({ status: 200, body: '' });
-    // oxlint-disable-next-line no-await-in-loop
     expect(await bucket.stored.readHash(key)).toEqual({ sha256: body.sha256(), size: sizeBytes });
   }
   await added.remove();

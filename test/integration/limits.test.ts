@@ -91,9 +91,7 @@ describe('idle_timeout_seconds', () => {
   test('a body that is slow but never silent so long goes through', async () => {
     const connection = await beginUpload('slow', 5);
     for (let index = 0; index < 5; index++) {
-      // oxlint-disable-next-line no-await-in-loop -- slowness is the case
       await new Promise((resolve) => setTimeout(resolve, 1_000));
-      // oxlint-disable-next-line no-await-in-loop
       await connection.write('x');
     }
     expect((await connection.readAnswer()).status).toBe(200);

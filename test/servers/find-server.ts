@@ -100,7 +100,6 @@ async function lock(file: string): Promise<() => void> {
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
     }
     if (!isHeld(file)) rmSync(file, { force: true });
-    // oxlint-disable-next-line no-await-in-loop -- polling
     else await delay(250);
   }
 }

@@ -16,6 +16,8 @@ export interface RawConnection {
   readAnswer(): Promise<RawAnswer>;
   /** Settles when the connection is closed, whoever closed it. */
   readonly closed: Promise<void>;
+  /** Leaves what comes in the kernel, or takes it again. */
+  setReading(isReading: boolean): void;
   /** Closes orderly (FIN) in our direction. */
   end(): void;
   /** Closes at once; with RST when `isReset`. */
@@ -64,9 +66,12 @@ export async function openRawConnection(url: string): Promise<RawConnection> {
         }
         if (isClosed)
           throw new Error(`closed before a whole answer; received ${JSON.stringify(received.toString('latin1'))}`);
-        // oxlint-disable-next-line no-await-in-loop -- the bytes come one after another
         await wake.promise;
       }
+    },
+    setReading(isReading) {
+      if (isReading) socket.resume();
+      else socket.pause();
     },
     end: () => socket.end(),
     destroy(isReset = false) {

@@ -85,7 +85,9 @@ export function createControlClient(options: ControlClientOptions): ControlClien
 
 function createClient(sdk: Sdk, options: ControlClientOptions): S3Client {
   const { region, endpoint, forcePathStyle, credentials, timeouts } = options;
-  const agent = { keepAlive: true, maxSockets: 256 };
+  // These calls are few, and one that meets a connection which the server is closing may have been done or not: a connection for
+  // each is cheaper than finding out.
+  const agent = { keepAlive: false, maxSockets: 256 };
   return new sdk.S3Client({
     region,
     endpoint,

@@ -148,6 +148,18 @@ describe('createMultipartUpload', () => {
     expect(seen).toHaveLength(0);
   });
 
+  test('no call is made on a connection that has served another', async () => {
+    const sockets = new Set<unknown>();
+    const { storage } = await setUp([
+      (response) => {
+        sockets.add(response.socket);
+        return created(response);
+      },
+    ]);
+    for (let i = 0; i < 3; i++) await storage.createMultipartUpload({ bucket: 'bucket', key: 'k' }, new Map(), never);
+    expect(sockets.size).toBe(3);
+  });
+
   test('a backend that is silent is given up', async () => {
     const { storage } = await setUp([() => undefined], { timeouts: { connectMs: 5000, idleMs: 50, totalMs: 0 } });
     await expect(storage.createMultipartUpload({ bucket: 'bucket', key: 'k' }, new Map(), never)).rejects.toMatchObject(

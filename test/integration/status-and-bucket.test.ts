@@ -1,0 +1,38 @@
+// What the proxy says of itself and of its buckets, without touching an object.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startMinio } from '../servers/start-minio.ts';
+import { startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
+import { sendRequest, type Answer } from '../support/send-request.ts';
+
+let bucket: ProxiedBucket;
+beforeAll(async () => {
+  bucket = await startProxiedBucket({ start: startMinio });
+});
+afterAll(() => bucket.stop());
+
+const ask = (method: string, path: string): Promise<Answer> => sendRequest({ url: bucket.proxy.url, method, path });
+
+test.each(['/health', '/ready', '/'])('GET %s: JSON without credentials', async (path) => {
+  const answer = await ask('GET', path);
+  expect(answer.status).toBe(200);
+  expect(answer.headers['content-type']).toMatch(/^application\/json/u);
+  expect(JSON.parse(answer.body)).toBeTypeOf('object');
+  expect(answer.body).not.toContain(bucket.stored.bucket);
+});
+
+test.each([
+  ['HEAD', '/uploads'],
+  ['HEAD', '/uploads/'],
+  ['GET', '/uploads?location'],
+])('%s %s: 200 with a token, 401 without', async (method, path) => {
+  const answer = await bucket.send({ method, path });
+  expect(answer.status).toBe(200);
+  expect(answer.headers['x-amz-request-id']).toBeTruthy();
+  expect((await ask(method, path)).status).toBe(401);
+});
+
+test('every request has an id of its own, also those that succeed', async () => {
+  const answers = await Promise.all(['a', 'b', 'c'].map((key) => bucket.put(key, key)));
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect(new Set(answers.map(({ headers }) => headers['x-amz-request-id'])).size).toBe(3);
+});
