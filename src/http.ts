@@ -46,6 +46,8 @@ export interface RequestBody {
    * @throws ClientGone when the connection closed first; S3Error RequestTimeout, IncompleteBody or EntityTooLarge.
    */
   read(): Promise<Chunk | null>;
+  /** Memory for what comes next has been set aside: it is read even when there is none for others. */
+  setReserved(): void;
   /** Takes no more from the client: bytes that wait are given back, and the pending read and every later one reject with the reason. */
   cancel(reason: unknown): void;
 }

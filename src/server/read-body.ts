@@ -75,6 +75,7 @@ export class BodyReader implements RequestBody {
   #ended = false;
   #failure: unknown;
   #paused = false;
+  #isReserved = false;
   #lastByteAt: number;
   #armedAt: number;
   #waiting: { resolve: (chunk: Chunk | null) => void; reject: (reason: unknown) => void } | undefined;
@@ -106,7 +107,7 @@ export class BodyReader implements RequestBody {
       this.resume();
       this.#ended = true;
       this.#room.leave(this);
-    } else if (!this.#paused && (this.#unreadBytes >= this.#pauseAt || this.#room.memory.isExhausted)) {
+    } else if (!this.#paused && this.#mustPause) {
       this.pause();
     }
     this.#deliver();
@@ -119,6 +120,15 @@ export class BodyReader implements RequestBody {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });
+  }
+
+  setReserved(): void {
+    this.#isReserved = true;
+    if (this.#paused && this.wantsMore) this.#room.resumeSoon(this);
+  }
+
+  get isReserved(): boolean {
+    return this.#isReserved;
   }
 
   cancel(reason: unknown): void {
@@ -167,6 +177,10 @@ export class BodyReader implements RequestBody {
   /** Whether the connection should be read, as far as this body is concerned. */
   get wantsMore(): boolean {
     return !this.#ended && (this.#failure !== undefined || this.#unreadBytes < this.#pauseAt);
+  }
+
+  get #mustPause(): boolean {
+    return this.#unreadBytes >= this.#pauseAt || (this.#room.memory.isExhausted && !this.#isReserved);
   }
 
   get #pauseAt(): number {
@@ -257,7 +271,7 @@ export class ReadingRoom {
   }
 
   resumeSoon(reader: BodyReader): void {
-    if (this.#waiting.size === 0 && this.memory.freeBytes >= overshootBytes) {
+    if (reader.isReserved || (this.#waiting.size === 0 && this.memory.freeBytes >= overshootBytes)) {
       reader.resume();
     } else if (this.#readers.has(reader)) {
       this.#waiting.add(reader);
@@ -270,6 +284,7 @@ export class ReadingRoom {
 
   #pauseAll(): void {
     for (const reader of this.#readers) {
+      if (reader.isReserved) continue;
       reader.pause();
       if (reader.wantsMore) this.#waiting.add(reader);
     }

@@ -69,6 +69,7 @@ export class ByteBudget {
   readonly #reliefWaiters = new Set<() => void>();
   #lentBytes = 0;
   #reservedBytes = 0;
+  #coveredBytes = 0;
   #trimTimer: NodeJS.Timeout | undefined;
   #onExhausted: () => void = () => {};
   #onRelief: () => void = () => {};
@@ -84,15 +85,25 @@ export class ByteBudget {
   }
 
   get isTight(): boolean {
-    return this.#lentBytes >= this.tightBytes;
+    return this.#committedBytes >= this.tightBytes;
   }
 
   get isExhausted(): boolean {
-    return this.#lentBytes >= this.budgetBytes;
+    return this.#committedBytes >= this.budgetBytes;
   }
 
   get freeBytes(): number {
-    return Math.max(0, this.budgetBytes - this.#lentBytes);
+    return Math.max(0, this.budgetBytes - this.#committedBytes);
+  }
+
+  /** What is lent, and what is set aside and not lent yet: nobody else may have that. */
+  get #committedBytes(): number {
+    return this.#lentBytes + Math.max(0, this.#reservedBytes - this.#coveredBytes);
+  }
+
+  /** Of the memory lent, this much more (or less) is held by those who reserved it. */
+  cover(byteLength: number): void {
+    this.#coveredBytes += byteLength;
   }
 
   /** Who reads from clients: told to stop when nothing is left, and to go on when something is. */

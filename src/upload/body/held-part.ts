@@ -70,6 +70,7 @@ export class HeldPart {
       return;
     }
     this.#memory.held(chunk.bytes.byteLength);
+    if (this.#isReserved) this.#memory.covered(chunk.bytes.byteLength);
     this.#appendedBytes += chunk.bytes.byteLength;
     const last = this.#entries.length > this.#next ? this.#entries.at(-1) : undefined;
     const joined = last === undefined || last.lent || last.kept ? undefined : joinAdjacent(last.bytes, chunk.bytes);
@@ -175,6 +176,7 @@ export class HeldPart {
     this.#entries[index] = undefined;
     this.#setKept(entry, false);
     const byteLength = entry.bytes.byteLength;
+    if (this.#isReserved) this.#memory.covered(-byteLength);
     entry.chunk.release();
     this.#memory.released(byteLength);
   }

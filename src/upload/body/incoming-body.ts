@@ -44,6 +44,11 @@ export class IncomingBody {
     return chunk;
   }
 
+  /** Memory for what comes next has been set aside. */
+  setReserved(): void {
+    this.#body.setReserved();
+  }
+
   /** Takes no more; a pending next() rejects with the reason. */
   cancel(reason: unknown): void {
     this.#body.cancel(reason);

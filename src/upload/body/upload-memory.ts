@@ -40,6 +40,11 @@ export class UploadMemory implements Holder {
     this.#keptBytes += byteLength;
   }
 
+  /** Bytes of a part for which memory was reserved. */
+  covered(byteLength: number): void {
+    this.#budget.cover(byteLength);
+  }
+
   released(byteLength: number): void {
     this.#heldBytes -= byteLength;
     this.#wakeUp();

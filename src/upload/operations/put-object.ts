@@ -81,6 +81,7 @@ async function putUnknownLength(
       isReserved = await budget.reserve(shareBytes, settings.queueTimeoutMs, request.signal);
       if (!isReserved)
         throw request.signal.aborted ? request.signal.reason : new S3Error('SlowDown', { retryAfterMs: 1000 });
+      body.setReserved();
       const carried = rest;
       rest = undefined;
       rest = await fillPart(first, body, shareBytes, carried);

@@ -70,6 +70,21 @@ describe('flow', () => {
   });
 });
 
+describe('a body for which memory was reserved', () => {
+  test('is read while memory is exhausted for all others', () => {
+    const other = createPushedBody({ budgetBytes: 4096 * kib });
+    const reserved = createPushedBody({ budget: other.budget, room: other.room });
+    const slabs = Array.from({ length: 15 }, () => other.budget.lend());
+    other.push(Buffer.alloc(1));
+    expect([other.isPaused(), reserved.isPaused()]).toEqual([true, true]);
+    reserved.reader.setReserved();
+    expect([other.isPaused(), reserved.isPaused()]).toEqual([true, false]);
+    reserved.push(Buffer.alloc(10));
+    expect(reserved.isPaused()).toBe(false);
+    expect(slabs).toHaveLength(15);
+  });
+});
+
 describe('ends', () => {
   test('a body whose client left rejects, and gives back what lay unread', async () => {
     const { reader, push, budget } = createPushedBody();

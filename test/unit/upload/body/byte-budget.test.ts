@@ -78,6 +78,19 @@ describe('reservations', () => {
     expect(await small).toBe(true);
   });
 
+  test('are out of reach for all others, whether they are used yet or not', () => {
+    const budget = new ByteBudget(8 * slabBytes);
+    expect(budget.tryReserve(4 * slabBytes)).toBe(true);
+    expect(budget.freeBytes).toBe(4 * slabBytes);
+    budget.lend();
+    budget.cover(slabBytes);
+    expect(budget.freeBytes).toBe(4 * slabBytes);
+    for (let i = 0; i < 4; i++) budget.lend();
+    expect(budget.isExhausted).toBe(true);
+    budget.unreserve(4 * slabBytes);
+    expect(budget.isExhausted).toBe(false);
+  });
+
   test('end with the signal', async () => {
     const budget = new ByteBudget(100);
     expect(budget.tryReserve(50)).toBe(true);
