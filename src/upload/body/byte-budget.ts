@@ -128,15 +128,10 @@ export class ByteBudget {
 
   /** Called by a slab whose last reference went. */
   takeBack(slab: Slab): void {
-    const wasExhausted = this.isExhausted;
     const wasTight = this.isTight;
     this.#free.push(slab);
     this.#lentBytes -= slabBytes;
-    if (wasTight && !this.isTight) {
-      for (const wake of this.#reliefWaiters) wake();
-      this.#reliefWaiters.clear();
-    }
-    if (wasExhausted || wasTight) this.#onRelief();
+    if (wasTight) this.#relieve();
     if (this.#free.length > spareSlabs && this.#trimTimer === undefined) {
       this.#trimTimer = setTimeout(() => {
         this.#trimTimer = undefined;
@@ -194,8 +189,19 @@ export class ByteBudget {
   }
 
   unreserve(bytes: number): void {
+    const wasTight = this.isTight;
     this.#reservedBytes -= bytes;
     this.#grantReservations();
+    if (wasTight) this.#relieve();
+  }
+
+  /** Memory was tight and some of it has come back. */
+  #relieve(): void {
+    if (!this.isTight) {
+      for (const wake of this.#reliefWaiters) wake();
+      this.#reliefWaiters.clear();
+    }
+    this.#onRelief();
   }
 
   #grantReservations(): void {

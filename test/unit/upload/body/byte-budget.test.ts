@@ -87,8 +87,11 @@ describe('reservations', () => {
     expect(budget.freeBytes).toBe(4 * slabBytes);
     for (let i = 0; i < 4; i++) budget.lend();
     expect(budget.isExhausted).toBe(true);
+    let reliefs = 0;
+    budget.setReader({ onExhausted: () => {}, onRelief: () => reliefs++ });
     budget.unreserve(4 * slabBytes);
     expect(budget.isExhausted).toBe(false);
+    expect(reliefs).toBe(1);
   });
 
   test('end with the signal', async () => {
