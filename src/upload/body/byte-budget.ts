@@ -131,6 +131,7 @@ export class ByteBudget {
     const wasTight = this.isTight;
     this.#free.push(slab);
     this.#lentBytes -= slabBytes;
+    if (this.#reserveWaiters.size > 0) this.#grantReservations();
     if (wasTight) this.#relieve();
     if (this.#free.length > spareSlabs && this.#trimTimer === undefined) {
       this.#trimTimer = setTimeout(() => {
@@ -164,7 +165,7 @@ export class ByteBudget {
 
   /** Sets memory aside for a part that must be whole before it can be sent, if it is to be had at once. */
   tryReserve(bytes: number): boolean {
-    if (this.#reserveWaiters.size > 0 || this.#reservedBytes + bytes > this.#reservableBytes) return false;
+    if (this.#reserveWaiters.size > 0 || !this.#canReserve(bytes)) return false;
     this.#reservedBytes += bytes;
     return true;
   }
@@ -204,9 +205,15 @@ export class ByteBudget {
     this.#onRelief();
   }
 
+  /** One is always granted, however full memory is: those who wait for theirs may be what fills it. */
+  #canReserve(bytes: number): boolean {
+    if (this.#reservedBytes + bytes > this.#reservableBytes) return false;
+    return this.#reservedBytes === 0 || this.#committedBytes + bytes <= this.budgetBytes;
+  }
+
   #grantReservations(): void {
     for (const waiter of this.#reserveWaiters) {
-      if (this.#reservedBytes + waiter.bytes > this.#reservableBytes) return;
+      if (!this.#canReserve(waiter.bytes)) return;
       this.#reservedBytes += waiter.bytes;
       waiter.grant();
     }

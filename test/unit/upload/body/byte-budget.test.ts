@@ -94,6 +94,13 @@ describe('reservations', () => {
     expect(reliefs).toBe(1);
   });
 
+  test('are granted beyond the first only while memory lasts', () => {
+    const budget = new ByteBudget(8 * slabBytes);
+    for (let i = 0; i < 8; i++) budget.lend();
+    expect(budget.tryReserve(slabBytes)).toBe(true);
+    expect(budget.tryReserve(slabBytes)).toBe(false);
+  });
+
   test('end with the signal', async () => {
     const budget = new ByteBudget(100);
     expect(budget.tryReserve(50)).toBe(true);
