@@ -34,7 +34,9 @@ async function pushAll(
   let offset = 0;
   for (let i = 0; offset < until; i++) {
     while (body.isPaused()) await tick();
-    const end = Math.min(until, offset + (cuts[i % cuts.length] as number));
+    // A body cut into single bytes throughout would take minutes and show no more than its first thousand do.
+    const cut = Math.max(cuts[i % cuts.length] as number, i < 1000 ? 1 : 64 * kib);
+    const end = Math.min(until, offset + cut);
     body.push(bytes.subarray(offset, end), end === bytes.byteLength);
     offset = end;
     if (i % 3 === 0) await tick();
