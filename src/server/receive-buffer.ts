@@ -8,8 +8,8 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import koffi from 'koffi';
 
-/** The kernel doubles it for its own bookkeeping (socket(7), SO_RCVBUF); also its usual limit for it. */
-const receiveBufferBytes = 212_992;
+/** The kernel doubles it for its own bookkeeping (socket(7), SO_RCVBUF), which stays below 512 KiB, and lowers it to its own limit. */
+const receiveBufferBytes = 262_000;
 /** Linux, include/uapi/asm-generic/socket.h. */
 const solSocket = 1;
 const soReceiveBuffer = 8;
