@@ -20,6 +20,7 @@ const tightShare = 0.75;
 const reservableShare = 0.5;
 /** Free slabs that stay allocated when nothing is going on. */
 const spareSlabs = 64;
+const idleMs = 60_000;
 
 /** A piece of reused memory. Back in the budget when its last reference is released. */
 export class Slab {
@@ -133,12 +134,22 @@ export class ByteBudget {
     this.#lentBytes -= slabBytes;
     if (this.#reserveWaiters.size > 0) this.#grantReservations();
     if (wasTight) this.#relieve();
-    if (this.#free.length > spareSlabs && this.#trimTimer === undefined) {
-      this.#trimTimer = setTimeout(() => {
-        this.#trimTimer = undefined;
-        this.#free.length = Math.min(this.#free.length, spareSlabs);
-      }, 10_000).unref();
+    if (this.#lentBytes === 0 && this.#free.length > spareSlabs) this.#trimLater();
+  }
+
+  /**
+   * Gives memory back to the system after a while in which nothing was lent. Not sooner: what is let go lies about until
+   * the next collection, and memory that is made anew meanwhile comes on top of it.
+   */
+  #trimLater(): void {
+    if (this.#trimTimer !== undefined) {
+      this.#trimTimer.refresh();
+      return;
     }
+    this.#trimTimer = setTimeout(() => {
+      this.#trimTimer = undefined;
+      if (this.#lentBytes === 0) this.#free.length = Math.min(this.#free.length, spareSlabs);
+    }, idleMs).unref();
   }
 
   register(holder: Holder): void {
