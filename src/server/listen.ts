@@ -44,7 +44,6 @@ export interface EdgeOptions {
 
 export interface Listener {
   readonly port: number;
-  readonly connections: number;
   /** Accepts nothing more; resolves when the last request has been answered. */
   drain(): Promise<void>;
   /** Aborts every request with the reason; their handlers still clean up and answer. */
@@ -111,15 +110,12 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
 
   const port = uws.us_socket_local_port(socket);
   if (isLoopback(options.host)) {
-    const { boundReceiveBuffer } = await import('./receive-buffer.ts');
-    boundReceiveBuffer(port);
+    const { limitReceiveBuffer } = await import('./receive-buffer.ts');
+    limitReceiveBuffer(port);
   }
 
   return {
     port,
-    get connections() {
-      return connections;
-    },
     drain: () =>
       new Promise((resolve) => {
         drained = resolve;

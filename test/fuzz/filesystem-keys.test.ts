@@ -48,7 +48,7 @@ test('the path tells the key', () => {
 test('names are ones that every file system takes, and lead nowhere else', () => {
   fc.assert(
     fc.property(legalKey, ({ names }) => {
-      expect(path.join('/root', ...names)).toBe(`/root/${names.join('/')}`);
+      expect(path.join('/store', ...names)).toBe(`/store/${names.join('/')}`);
       for (const name of names) {
         expect(['', '.', '..']).not.toContain(name);
         // eslint-disable-next-line no-control-regex -- that there is none is what is asked
