@@ -1,6 +1,6 @@
 // From the path's last part, as received, to the object's key: decoded once, and kept exactly so or refused.
 import { S3Error } from '../errors.ts';
-import { percentDecode } from './percent-decode.ts';
+import { percentDecode } from '../uri/percent-decode.ts';
 
 /** In bytes of UTF-8: Amazon S3 User Guide, "Naming Amazon S3 objects". */
 const maxKeyBytes = 1024;

@@ -6,7 +6,7 @@ import { RequestHeaders } from '../../src/http.ts';
 import { compileBucketPattern } from '../../src/routing/bucket-pattern.ts';
 import { createAddressParser } from '../../src/routing/parse-address.ts';
 import { parseOperation } from '../../src/routing/parse-operation.ts';
-import { parseQuery } from '../../src/routing/parse-query.ts';
+import { parseQuery } from '../../src/uri/parse-query.ts';
 import { screenObjectHeaders } from '../../src/upload/object-headers.ts';
 
 function valueOrRefusal<Value>(run: () => Value): Value | S3Error {

@@ -3,7 +3,7 @@ import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { encodeKey, percentEncode } from '../../src/storage/s3/percent-encode.ts';
+import { encodeKey, percentEncode } from '../../src/uri/percent-encode.ts';
 import { createRequestSigner } from '../../src/storage/s3/sign-request.ts';
 
 /** The hash that the SDK's signer asks its surroundings for. */

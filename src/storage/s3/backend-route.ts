@@ -1,6 +1,6 @@
 // Where a bucket is reached: which host to connect to, which Host to name, and what stands before the key.
 import { isIP } from 'node:net';
-import { percentEncode } from './percent-encode.ts';
+import { percentEncode } from '../../uri/percent-encode.ts';
 
 export interface BackendRoute {
   /** Name or address to connect to, IPv6 without brackets. */

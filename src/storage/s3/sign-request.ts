@@ -1,8 +1,9 @@
 // SigV4 for the requests that carry bodies to S3: writes the signed header fields and the Authorization that covers them.
 // Source: Amazon S3 API Reference, "Signature Calculations for the Authorization Header: Transferring Payload in a Single Chunk".
-import { createHmac, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
+import { deriveSigningKey } from '../../sigv4/derive-signing-key.ts';
+import { createHmacSha256 } from '../../sigv4/hmac-sha256.ts';
 import { checkHeaderField } from './header-field.ts';
-import { createHmacSha256 } from './hmac-sha256.ts';
 
 export interface S3Credentials {
   readonly accessKeyId: string;
@@ -63,8 +64,7 @@ export function createRequestSigner(region: string): SignRequest {
 }
 
 function deriveDay(secretAccessKey: string, date: string, region: string): Day {
-  const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest();
-  const key = hmac(hmac(hmac(hmac(`AWS4${secretAccessKey}`, date), region), 's3'), 'aws4_request');
+  const key = deriveSigningKey(secretAccessKey, { date, region, service: 's3' });
   const scope = `${date}/${region}/s3/aws4_request`;
   return { secretAccessKey, date, scope, hmac: createHmacSha256(key, scope.length + otherBytesToSign) };
 }

@@ -1,7 +1,7 @@
 // SigV4 against the examples that AWS publishes for S3.
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { createHmacSha256 } from '../../../../src/storage/s3/hmac-sha256.ts';
+import { createHmacSha256 } from '../../../../src/sigv4/hmac-sha256.ts';
 import { createRequestSigner, type RequestToSign } from '../../../../src/storage/s3/sign-request.ts';
 
 // Amazon S3 API Reference, "Examples: Signature Calculations" (single chunk, Authorization header).

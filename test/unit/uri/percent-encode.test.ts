@@ -1,7 +1,7 @@
 // Percent-encoding of keys and query values, and which keys are taken at all.
 import { describe, expect, test } from 'vitest';
-import { createKeyCheck } from '../../../../src/storage/s3/check-key.ts';
-import { encodeKey, percentEncode } from '../../../../src/storage/s3/percent-encode.ts';
+import { createKeyCheck } from '../../../src/storage/s3/check-key.ts';
+import { encodeKey, percentEncode } from '../../../src/uri/percent-encode.ts';
 
 test.each([
   ['plain/Key-1._~', 'plain/Key-1._~'],

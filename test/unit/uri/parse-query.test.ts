@@ -1,7 +1,7 @@
 // Queries taken apart.
 import { expect, test } from 'vitest';
 import { S3Error } from '../../../src/errors.ts';
-import { parseQuery } from '../../../src/routing/parse-query.ts';
+import { parseQuery } from '../../../src/uri/parse-query.ts';
 
 test.each([
   ['', []],

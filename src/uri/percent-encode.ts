@@ -1,5 +1,5 @@
 // Percent-encoding as SigV4 asks for: RFC 3986 unreserved characters stay, everything else is encoded once, in upper case.
-import { S3Error } from '../../errors.ts';
+import { S3Error } from '../errors.ts';
 
 const plainPath = /^[A-Za-z0-9\-._~/]*$/;
 // encodeURIComponent leaves these five (and only these) that RFC 3986, section 2.2 reserves.
