@@ -62,9 +62,11 @@ export interface HttpRequest {
   /** The query exactly as received, without `?`; empty when there is none. */
   readonly rawQuery: string;
   readonly headers: RequestHeaders;
-  /** Text form of the peer's address. */
+  /** The authority that the client addressed: the Host header field, or what a trusted proxy says that it was. */
+  readonly host: string;
+  /** The client's address, as `normalizeAddress` writes it; behind trusted proxies the first that is none of theirs. */
   readonly clientIp: string;
-  /** Whether it came over TLS. */
+  /** Whether the client came over TLS. */
   readonly isTls: boolean;
   readonly body: RequestBody;
   /** Aborted (with ClientGone, or the S3Error that ended it) when the client left or ran out of time. */

@@ -3,7 +3,7 @@ import { findBucketNameFault } from '../bucket-name.ts';
 import { S3Error } from '../errors.ts';
 import { compileBucketPattern } from './bucket-pattern.ts';
 import { decodeKey } from './decode-key.ts';
-import { percentDecode } from './percent-decode.ts';
+import { percentDecode } from '../uri/percent-decode.ts';
 
 /** Where a bucket is served. */
 export interface BucketRoute<Target> {
@@ -36,6 +36,40 @@ export type AddressParser<Target> = (rawPath: string) => Address<Target>;
  * @param routes no two of one prefix or name.
  */
 export function createAddressParser<Target>(routes: readonly BucketRoute<Target>[]): AddressParser<Target> {
+  const findRoute = createRouteFinder(routes);
+  return (rawPath) => {
+    const { route, bucketName, rawKey } = findRoute(rawPath);
+    return {
+      bucket: route.target,
+      bucketName,
+      backendBucket: route.backendBucket ?? bucketName,
+      key: rawKey === '' ? undefined : decodeKey(rawKey),
+    };
+  };
+}
+
+/** Finds what serves a path, whatever is wrong with the key in it; undefined when nothing does. */
+export function createBucketFinder<Target>(
+  routes: readonly BucketRoute<Target>[],
+): (rawPath: string) => Target | undefined {
+  const findRoute = createRouteFinder(routes);
+  return (rawPath) => {
+    try {
+      return findRoute(rawPath).route.target;
+    } catch (error) {
+      if (error instanceof S3Error) return undefined;
+      throw error;
+    }
+  };
+}
+
+interface FoundRoute<Target> {
+  readonly route: BucketRoute<Target>;
+  readonly bucketName: string;
+  readonly rawKey: string;
+}
+
+function createRouteFinder<Target>(routes: readonly BucketRoute<Target>[]): (rawPath: string) => FoundRoute<Target> {
   const byPrefix = new Map<string, BucketRoute<Target>>();
   for (const route of routes) {
     const prefix = route.pathPrefix ?? (route.name.includes('*') ? undefined : `/${route.name}`);
@@ -53,31 +87,33 @@ export function createAddressParser<Target>(routes: readonly BucketRoute<Target>
     for (let end = 0, depth = 0; depth < maxSegments && end < rawPath.length; depth++) {
       const start = end + 1;
       end = endOfSegment(rawPath, start);
-      const segment = percentDecode(rawPath.slice(start, end));
-      if (segment.includes('/')) break;
+      const segment = decodeSegment(rawPath.slice(start, end));
+      if (segment === undefined) break;
       prefix += `/${segment}`;
       const route = byPrefix.get(prefix);
       if (route === undefined) continue;
       found = route;
       keyAt = end + 1;
     }
-    if (found !== undefined) return toAddress(found, found.name, rawPath.slice(keyAt));
+    if (found !== undefined) return { route: found, bucketName: found.name, rawKey: rawPath.slice(keyAt) };
 
     const end = endOfSegment(rawPath, 1);
-    const name = percentDecode(rawPath.slice(1, end));
-    const route = findByPattern(name);
+    const bucketName = percentDecode(rawPath.slice(1, end));
+    const route = findByPattern(bucketName);
     if (route === undefined) throw new S3Error('NoSuchBucket');
-    return toAddress(route, name, rawPath.slice(end + 1));
+    return { route, bucketName, rawKey: rawPath.slice(end + 1) };
   };
 }
 
-function toAddress<Target>(route: BucketRoute<Target>, bucketName: string, rawKey: string): Address<Target> {
-  return {
-    bucket: route.target,
-    bucketName,
-    backendBucket: route.backendBucket ?? bucketName,
-    key: rawKey === '' ? undefined : decodeKey(rawKey),
-  };
+/** Undefined when it can be no segment of a prefix: it holds a slash, or is nothing that can be decoded. */
+function decodeSegment(raw: string): string | undefined {
+  try {
+    const segment = percentDecode(raw);
+    return segment.includes('/') ? undefined : segment;
+  } catch (error) {
+    if (error instanceof S3Error) return undefined;
+    throw error;
+  }
 }
 
 function createPatternFinder<Target>(

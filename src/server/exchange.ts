@@ -3,6 +3,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { HttpResponse as UwsResponse } from 'uWebSockets.js';
 import { ClientGone, type HttpRequest, type HttpResponse, type RequestHeaders } from '../http.ts';
+import { normalizeAddress } from '../ip-address.ts';
 import { BodyReader, type ReadingRoom } from './read-body.ts';
 import type { RequestHead } from './snapshot-request.ts';
 
@@ -28,8 +29,20 @@ interface Drain {
 
 export interface ExchangeOptions {
   readonly id: string;
+  /** Whether the connection itself is TLS. */
   readonly isTls: boolean;
   readonly room: ReadingRoom;
+  readonly readForwarded: ForwardedReader | undefined;
+}
+
+/** @param peerIp of the connection, as `normalizeAddress` writes it; empty when the connection has gone. */
+export type ForwardedReader = (peerIp: string, headers: RequestHeaders) => Forwarded;
+
+/** What trusted proxies say of the client; where it is undefined, nobody who is trusted says, and the connection itself tells. */
+export interface Forwarded {
+  readonly clientIp: string;
+  readonly isTls: boolean | undefined;
+  readonly host: string | undefined;
 }
 
 export class Exchange implements HttpRequest {
@@ -38,20 +51,23 @@ export class Exchange implements HttpRequest {
   readonly rawPath: string;
   readonly rawQuery: string;
   readonly headers: RequestHeaders;
-  readonly isTls: boolean;
   readonly body: BodyReader;
   readonly #response: UwsResponse;
   #aborter: AbortController | undefined;
   #abortReason: unknown;
   #gone = false;
-  #clientIp: string | undefined;
+  readonly #isTls: boolean;
+  readonly #readForwarded: ForwardedReader | undefined;
+  #forwarded: Forwarded | undefined;
+  #peerIp: string | undefined;
   #drain: Drain | undefined;
   /** Called once, when nothing more will happen on this exchange. */
   onDone: () => void = () => {};
 
-  constructor(response: UwsResponse, head: RequestHead, { id, isTls, room }: ExchangeOptions) {
+  constructor(response: UwsResponse, head: RequestHead, { id, isTls, room, readForwarded }: ExchangeOptions) {
     this.id = id;
-    this.isTls = isTls;
+    this.#isTls = isTls;
+    this.#readForwarded = readForwarded;
     this.method = head.method;
     this.rawPath = head.rawPath;
     this.rawQuery = head.rawQuery;
@@ -66,10 +82,30 @@ export class Exchange implements HttpRequest {
     });
   }
 
-  /** Asked of the kernel when it is first asked for; empty when the connection has gone before that. */
+  get host(): string {
+    return this.#askForwarded()?.host ?? this.headers.get('host') ?? '';
+  }
+
+  get isTls(): boolean {
+    return this.#askForwarded()?.isTls ?? this.#isTls;
+  }
+
+  /** Empty when the connection had gone before it was first asked for. */
   get clientIp(): string {
-    this.#clientIp ??= this.#gone ? '' : Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1');
-    return this.#clientIp;
+    return this.#askForwarded()?.clientIp ?? this.#askPeerIp();
+  }
+
+  #askForwarded(): Forwarded | undefined {
+    if (this.#forwarded === undefined) this.#forwarded = this.#readForwarded?.(this.#askPeerIp(), this.headers);
+    return this.#forwarded;
+  }
+
+  #askPeerIp(): string {
+    if (this.#peerIp === undefined) {
+      const text = this.#gone ? '' : Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1');
+      this.#peerIp = normalizeAddress(text) ?? text;
+    }
+    return this.#peerIp;
   }
 
   /** Made when it is first asked for: most small requests never need it. */

@@ -1,9 +1,9 @@
 // The server edge: accepts connections, turns each request into an Exchange, and stops gracefully.
 import { randomBytes } from 'node:crypto';
 import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
-import type { HttpResponse, RequestHandler } from '../http.ts';
+import type { HttpRequest, HttpResponse, RequestHandler } from '../http.ts';
 import { S3Error } from '../errors.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, type ForwardedReader } from './exchange.ts';
 import { ReadingRoom, type BodyMemory } from './read-body.ts';
 import { isLoopback } from './loopback.ts';
 import { snapshotRequest } from './snapshot-request.ts';
@@ -37,9 +37,11 @@ export interface EdgeOptions {
   /** 0 = none. */
   readonly uploadTimeoutSeconds: number;
   readonly memory: BodyMemory;
+  /** Undefined when no proxy in front is trusted. */
+  readonly readForwarded: ForwardedReader | undefined;
   readonly handle: RequestHandler;
   /** Turns what the edge itself refuses into an answer. */
-  readonly refuse: (error: unknown, request: { id: string; rawPath: string }) => HttpResponse;
+  readonly refuse: (error: unknown, request: HttpRequest) => HttpResponse;
 }
 
 export interface Listener {
@@ -62,6 +64,7 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
       ? uws.App()
       : uws.SSLApp({ cert_file_name: options.tls.certFile, key_file_name: options.tls.keyFile });
   const room = new ReadingRoom(options.memory, options);
+  const { readForwarded } = options;
   const exchanges = new Set<Exchange>();
   const idPrefix = randomBytes(5).toString('hex').toUpperCase();
   let requestCount = 0;
@@ -82,7 +85,7 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
   app.any('/*', (response, uwsRequest) => {
     const head = snapshotRequest(uwsRequest);
     const id = `${idPrefix}${(requestCount++).toString(16).toUpperCase().padStart(6, '0')}`;
-    const exchange = new Exchange(response, head, { id, room, isTls: options.tls !== undefined });
+    const exchange = new Exchange(response, head, { id, room, isTls: options.tls !== undefined, readForwarded });
     exchanges.add(exchange);
     pending++;
     room.enter(exchange.body);

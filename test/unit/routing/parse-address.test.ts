@@ -1,7 +1,7 @@
 // Which bucket a path belongs to, and which key it names.
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../src/errors.ts';
-import { createAddressParser, type BucketRoute } from '../../../src/routing/parse-address.ts';
+import { createAddressParser, createBucketFinder, type BucketRoute } from '../../../src/routing/parse-address.ts';
 
 const route = (name: string, pathPrefix?: string, backendBucket?: string): BucketRoute<string> => ({
   name,
@@ -78,6 +78,40 @@ describe('buckets', () => {
 
   test.each(['', '*', 'uploads/k', 'http://host/uploads/k'])('%j is no path', (path) => {
     expect(refusalOf(() => parse(path)).code).toBe('InvalidURI');
+  });
+});
+
+describe('what serves a path', () => {
+  const routes = [route('uploads', '/uploads'), route('deep', '/uploads/deep/er'), route('team-*')];
+  const find = createBucketFinder(routes);
+
+  test.each([
+    '/uploads',
+    '/uploads/k',
+    '/uploads/%ff',
+    '/uploads/a%00b',
+    '/uploads/../x',
+    `/uploads/${'k'.repeat(2000)}`,
+  ])('%s is found, whatever the key', (path) => {
+    expect(find(path)).toBe('uploads@/uploads');
+  });
+
+  test.each(['/', '', '*', 'uploads/k', '/nowhere/k', '/%ff/k', '/uploadsandmore', '/team-A/k', '/uploads%2Fk'])(
+    '%j is nobody’s',
+    (path) => {
+      expect(find(path)).toBeUndefined();
+    },
+  );
+
+  test('a key that cannot be decoded is refused as such, however deep the prefixes go', () => {
+    expect(find('/uploads/deep/er/%ff')).toBe('deep@/uploads/deep/er');
+    expect(find('/uploads/deep/%ff')).toBe('uploads@/uploads');
+    expect(find('/team-a/%ff')).toBe('team-*@');
+    const parse = createAddressParser(routes);
+    for (const path of ['/uploads/%ff', '/uploads/deep/%', '/team-a/%ff', '/%ff/k']) {
+      expect(refusalOf(() => parse(path)).code).toBe('InvalidURI');
+    }
+    expect(refusalOf(() => parse('/nowhere/%ff')).code).toBe('NoSuchBucket');
   });
 });
 
