@@ -2,7 +2,7 @@
 import { S3Error } from '../errors.ts';
 import type { HttpRequest } from '../http.ts';
 import type { Operation } from './operation.ts';
-import { parseQuery, type QueryParameter } from './parse-query.ts';
+import { parseQuery, type QueryParameter } from '../uri/parse-query.ts';
 import { screenRequest } from './screen-request.ts';
 import { isSubresource } from './subresources.ts';
 
@@ -97,8 +97,9 @@ function refuseSubresources(method: string, query: readonly QueryParameter[]): v
         if (method !== 'DELETE') throw invalidArgument('This operation does not accept a versionId.');
         break;
       default:
-        // Sub-resources that S3 may yet get look like this; parameters that S3 ignores have a value.
-        if (value === '') throw new S3Error('NotImplemented');
+        // Sub-resources that S3 may yet get look like this; parameters that S3 ignores have a value, save the header fields that a
+        // presigned URL carries.
+        if (value === '' && !/^x-amz-/i.test(name)) throw new S3Error('NotImplemented');
     }
   }
 }

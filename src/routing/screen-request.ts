@@ -4,12 +4,14 @@ import type { RequestHeaders } from '../http.ts';
 import type { Operation } from './operation.ts';
 
 /**
- * @throws S3Error NotImplemented (copies, appends, renames, a body in aws-chunked framing), AccessControlListNotSupported,
- * InvalidRequest (Content-Length), MissingContentLength.
+ * @throws S3Error NotImplemented (copies, appends, renames), AccessControlListNotSupported, InvalidRequest (Content-Length; what
+ * belongs to aws-chunked framing where `x-amz-content-sha256` does not announce it), MissingContentLength.
  */
 export function screenRequest(operation: Operation['name'], headers: RequestHeaders): void {
   let hasLength = false;
   let isChunked = false;
+  let isAwsChunked = false;
+  let ofAwsChunked: string | undefined;
   for (const [name, value] of headers) {
     switch (name) {
       case 'content-length':
@@ -22,15 +24,13 @@ export function screenRequest(operation: Operation['name'], headers: RequestHead
       case 'x-amz-copy-source':
       case 'x-amz-rename-source':
       case 'x-amz-write-offset-bytes':
-      // These two are sent with aws-chunked framing only, which would be stored as if it were content.
+        throw notImplemented(name);
       case 'x-amz-decoded-content-length':
       case 'x-amz-trailer':
-        throw notImplemented(name);
-      case 'x-amz-content-sha256':
-        if (/^streaming-/i.test(value)) throw notImplemented(name);
+        ofAwsChunked = name;
         break;
-      case 'content-encoding':
-        if (/aws-chunked/i.test(value)) throw notImplemented(name);
+      case 'x-amz-content-sha256':
+        isAwsChunked = value.startsWith('STREAMING-');
         break;
       case 'x-amz-acl':
         // What every object has where ACLs are off (Amazon S3 User Guide, "Controlling ownership of objects").
@@ -40,7 +40,10 @@ export function screenRequest(operation: Operation['name'], headers: RequestHead
         if (name.startsWith('x-amz-grant-')) throw new S3Error('AccessControlListNotSupported');
     }
   }
-  if (hasLength) return;
+  // Such a body is in framing, which would be stored as if it were content.
+  if (ofAwsChunked !== undefined && !isAwsChunked) throw withoutFraming(ofAwsChunked);
+  // x-amz-decoded-content-length is asked for where the framing is taken off.
+  if (hasLength || isAwsChunked) return;
   // S3 needs a part's length before its first byte, and a part is not cut into smaller ones.
   if (operation === 'UploadPart' || (operation === 'PutObject' && !isChunked))
     throw new S3Error('MissingContentLength');
@@ -49,6 +52,12 @@ export function screenRequest(operation: Operation['name'], headers: RequestHead
 function notImplemented(header: string): S3Error {
   return new S3Error('NotImplemented', {
     detail: `The header ${header} that you provided implies functionality that is not implemented.`,
+  });
+}
+
+function withoutFraming(header: string): S3Error {
+  return new S3Error('InvalidRequest', {
+    detail: `The header ${header} needs an x-amz-content-sha256 that begins with STREAMING-.`,
   });
 }
 

@@ -32,10 +32,19 @@ export interface UploadAddress extends ObjectAddress {
  */
 export type ObjectHeaders = ReadonlyMap<string, string>;
 
+/** The client's checksum of a body, which it may send behind the body. */
+export interface BodyChecksum {
+  readonly algorithm: ChecksumAlgorithm;
+  /** Undefined until the body has been read to its end; verified then. */
+  readonly base64: string | undefined;
+}
+
 /** A body on its way to the backend. */
 export interface OutgoingBody {
   /** Bytes; undefined only for a backend that streams any length. */
   readonly length: number | undefined;
+  /** To be stored with it; not given when the header fields say it already. */
+  readonly checksum?: BodyChecksum | undefined;
   /**
    * The next chunk, or null after the last; the backend releases each when it needs it no longer (its bytes are written or
    * given up). Rejects when the upload has failed: the backend then sees to it that nothing becomes visible, and rethrows.

@@ -69,10 +69,12 @@ export function screenObjectHeaders(operation: ScreenedOperation, headers: Reque
   const flag = operations[operation];
   const screened = new Map<string, string>();
   let metadataBytes = 0;
-  for (const [name, value] of headers) {
+  for (const [name, received] of headers) {
     const isMetadata = name.startsWith(metadataPrefix);
     if (!isPassedOn(name, flag, isMetadata)) continue;
-    checkField(name, value);
+    checkField(name, received);
+    const value = name === 'content-encoding' ? withoutAwsChunked(received) : received;
+    if (value === '' && received !== '') continue;
     if (isMetadata) metadataBytes += name.length - metadataPrefix.length + value.length;
     const earlier = screened.get(name);
     if (earlier === undefined) screened.set(name, value);
@@ -81,6 +83,13 @@ export function screenObjectHeaders(operation: ScreenedOperation, headers: Reque
   }
   if (metadataBytes > maxMetadataBytes) throw new S3Error('MetadataTooLarge');
   return screened;
+}
+
+/** That coding is of the request and not of the object, which is stored without it. */
+function withoutAwsChunked(codings: string): string {
+  if (!/aws-chunked/i.test(codings)) return codings;
+  const kept = codings.split(',').map((coding) => coding.trim());
+  return kept.filter((coding) => coding !== '' && coding.toLowerCase() !== 'aws-chunked').join(', ');
 }
 
 function isPassedOn(name: string, flag: number, isMetadata: boolean): boolean {

@@ -1,5 +1,6 @@
 // What every operation is given.
-import type { HttpRequest } from '../http.ts';
+import type { HttpRequest, RequestHeaders } from '../http.ts';
+import type { Payload } from '../payload.ts';
 import type { ObjectAddress, Storage } from '../storage/storage.ts';
 import type { ByteBudget } from './body/byte-budget.ts';
 import type { RetryOptions } from './body/retry.ts';
@@ -18,6 +19,10 @@ export interface UploadSettings {
 
 export interface OperationContext {
   readonly request: HttpRequest;
+  /** The request's, and what a presigned URL carries of them in its query. */
+  readonly headers: RequestHeaders;
+  /** How the payload lies in the request's body. */
+  readonly payload: Payload;
   /** The bucket as the client names it, for result XML. */
   readonly clientBucket: string;
   /** The name under which the bucket is configured. */

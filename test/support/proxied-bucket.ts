@@ -8,6 +8,8 @@ export interface ProxiedBucketOptions {
   readonly start: () => Promise<S3Server>;
   /** Overrides of `server` in the configuration. */
   readonly server?: object;
+  /** The bucket's `auth` block; left out: tokens signed with `jwtSecret`. */
+  readonly auth?: object;
   /** The bucket's `upload` block. */
   readonly upload?: object;
   /** Where the proxy sends to, when something stands between it and the server. */
@@ -71,12 +73,16 @@ export function s3Config(server: S3Server, endpoint: string = server.endpoint): 
   };
 }
 
-export function bucketConfig({ s3, upload, timeouts }: { s3: object; upload?: object; timeouts?: object }): object {
+export interface BucketConfigOptions extends Pick<ProxiedBucketOptions, 'auth' | 'upload' | 'timeouts'> {
+  readonly s3: object;
+}
+
+export function bucketConfig({ s3, auth, upload, timeouts }: BucketConfigOptions): object {
   return {
     name: 'uploads',
     path_prefix: prefix,
     s3: { ...s3, ...(timeouts === undefined ? {} : { timeouts }) },
-    auth: { enabled: true, jwt: { algorithm: 'HS256', secret: jwtSecret } },
+    auth: auth ?? { enabled: true, jwt: { algorithm: 'HS256', secret: jwtSecret } },
     ...(upload === undefined ? {} : { upload }),
   };
 }

@@ -6,7 +6,7 @@ import { checkConditions, commitObject } from './commit-object.ts';
 import { createMultipartUploads } from './multipart-uploads.ts';
 import { createKeyedLock } from './keyed-lock.ts';
 import { createObjectLock, type ObjectLock } from './object-lock.ts';
-import { checksumFields, screenHeaders } from './screen-headers.ts';
+import { checksumFields, screenHeaders, withBodyChecksum } from './screen-headers.ts';
 import { TemporaryFile } from './temporary-files.ts';
 import { toS3Error } from './to-s3-error.ts';
 import { writeBody } from './write-body.ts';
@@ -83,7 +83,7 @@ interface PutOptions {
 }
 
 async function putObject({ rootFolder, lockObject, object, headers, body, signal }: PutOptions): Promise<Stored> {
-  const { kept, checksums, conditions } = screenHeaders(headers);
+  const { kept, checksums: announced, conditions } = screenHeaders(headers);
   if ((body.length ?? 0) > filesystemLimits.maxPutBytes) throw new S3Error('EntityTooLarge');
   const place = await rootFolder.locate(object);
   // Asked again when the body is here; asked now so that a body which cannot be kept is not taken first.
@@ -91,6 +91,7 @@ async function putObject({ rootFolder, lockObject, object, headers, body, signal
   const data = await TemporaryFile.create(place.temporaryFolder);
   try {
     const { md5 } = await writeBody(body, data.handle, { maxBytes: filesystemLimits.maxPutBytes, signal });
+    const checksums = withBodyChecksum(announced, body);
     const version = await data.seal();
     const etag = `"${md5.toString('hex')}"`;
     await lockObject(place, signal, () =>

@@ -15,7 +15,7 @@ import type { RootFolder } from './bucket-folder.ts';
 import { completeUpload } from './complete-upload.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { ObjectLock } from './object-lock.ts';
-import { checksumFields, screenHeaders } from './screen-headers.ts';
+import { checksumFields, screenHeaders, withBodyChecksum } from './screen-headers.ts';
 import { TemporaryFile } from './temporary-files.ts';
 import {
   createUploadFolder,
@@ -82,7 +82,7 @@ export function createMultipartUploads({
     },
 
     async writePart({ upload, partNumber, headers, body, signal }) {
-      const { checksums } = screenHeaders(headers);
+      const screened = screenHeaders(headers);
       if (!Number.isInteger(partNumber) || partNumber < 1 || partNumber > limits.maxParts) {
         throw new S3Error('InvalidArgument', {
           detail: `Part number must be an integer between 1 and ${limits.maxParts}.`,
@@ -94,6 +94,7 @@ export function createMultipartUploads({
       const data = await TemporaryFile.create(place.temporaryFolder);
       try {
         const { md5, sizeBytes } = await writeBody(body, data.handle, { maxBytes: limits.maxPartBytes, signal });
+        const checksums = withBodyChecksum(screened.checksums, body);
         await data.seal();
         const etag = `"${md5.toString('hex')}"`;
         const part = { partNumber, etag, size: sizeBytes, lastModified: new Date().toISOString(), checksums };

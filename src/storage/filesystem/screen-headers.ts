@@ -1,7 +1,7 @@
 // Which header fields a folder of files can honour. The others are refused: a client that asks for encryption or a lock
 // and is told 200 believes that it has them.
 import { S3Error } from '../../errors.ts';
-import type { ChecksumAlgorithm, ObjectHeaders } from '../storage.ts';
+import type { ChecksumAlgorithm, ObjectHeaders, OutgoingBody } from '../storage.ts';
 
 const kept: ReadonlySet<string> = new Set([
   'content-type',
@@ -69,6 +69,14 @@ function readConditions(headers: ObjectHeaders): WriteConditions {
     throw new S3Error('NotImplemented', { detail: 'If-None-Match takes * only.' });
   }
   return { mustBeNew: ifNoneMatch === '*', etag: headers.get('if-match') };
+}
+
+/** What the header said, and what came behind the body, which must have been read to its end. */
+export function withBodyChecksum(
+  checksums: ScreenedHeaders['checksums'],
+  { checksum }: OutgoingBody,
+): ScreenedHeaders['checksums'] {
+  return checksum?.base64 === undefined ? checksums : [...checksums, [checksum.algorithm, checksum.base64]];
 }
 
 /** `x-amz-checksum-…` of the answer. */

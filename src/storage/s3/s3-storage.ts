@@ -1,5 +1,6 @@
 // Objects in any S3-compatible service: bodies over connections of our own, everything else by the AWS SDK.
 import { S3Error } from '../../errors.ts';
+import { encodeKey, percentEncode } from '../../uri/percent-encode.ts';
 import type { ObjectAddress, ObjectHeaders, OutgoingBody, Storage, StorageLimits, Stored } from '../storage.ts';
 import { awsEndpoint, createBackendRoutes, type BackendRoute } from './backend-route.ts';
 import { createKeyCheck } from './check-key.ts';
@@ -8,8 +9,8 @@ import { ConnectionPool } from './connection-pool.ts';
 import { createControlClient } from './control-client.ts';
 import { createCredentialSource } from './credential-source.ts';
 import { pickShownHeaders } from './header-field.ts';
+import { frameBody } from './frame-body.ts';
 import { createMultipartCalls } from './multipart-calls.ts';
-import { encodeKey, percentEncode } from './percent-encode.ts';
 import type { Answer } from './response-parser.ts';
 import { sendRequest } from './send-request.ts';
 import { createRequestSigner, type S3Credentials } from './sign-request.ts';
@@ -65,14 +66,14 @@ export function createS3Storage(options: S3StorageOptions): Storage {
   const multipart = createMultipartCalls(client);
 
   const put = async (request: PutRequest): Promise<Stored> => {
-    const { address, query, headers, body, signal } = request;
-    const { length } = body;
-    if (length === undefined) throw new S3Error('MissingContentLength');
+    const { address, query, signal } = request;
+    if (request.body.length === undefined) throw new S3Error('MissingContentLength');
     checkKey(address.key);
+    const { headers, payloadHash, length, body } = frameBody(request.headers, request.body, request.body.length);
     const route = routeTo(address.bucket);
     const path = route.pathPrefix + encodeKey(address.key);
     const signer = credentials.current() ?? (await credentials.load().catch(throwAsS3Error));
-    const toSign = { method: 'PUT', path, query, host: route.host, headers, payloadHash: 'UNSIGNED-PAYLOAD' };
+    const toSign = { method: 'PUT', path, query, host: route.host, headers, payloadHash };
     const target = query === '' ? path : `${path}?${query}`;
     const answer = await sendRequest({
       pool: pools.to(route),

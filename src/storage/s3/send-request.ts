@@ -28,7 +28,7 @@ export interface RequestToSend {
   /** Everything before the body, the empty line included; asked for when it can be sent, so that its signature is fresh. */
   head(): string;
   readonly length: number;
-  readonly body: OutgoingBody;
+  readonly body: Pick<OutgoingBody, 'read'>;
   readonly signal: AbortSignal;
   /** For the whole of it; 0 = none. */
   readonly totalMs: number;

@@ -187,15 +187,3 @@ function joinAdjacent(a: Uint8Array, b: Uint8Array): Uint8Array | undefined {
   if (a.buffer !== b.buffer || a.byteOffset + a.byteLength !== b.byteOffset) return undefined;
   return new Uint8Array(a.buffer, a.byteOffset, a.byteLength + b.byteLength);
 }
-
-/** Cuts a chunk in two; both must be released. */
-export function splitChunk(chunk: Chunk, at: number): [Chunk, Chunk] {
-  let references = 2;
-  const release = () => {
-    if (--references === 0) chunk.release();
-  };
-  return [
-    { bytes: chunk.bytes.subarray(0, at), release },
-    { bytes: chunk.bytes.subarray(at), release },
-  ];
-}

@@ -3,9 +3,10 @@
 import { S3Error } from '../../errors.ts';
 import type { Chunk } from '../../http.ts';
 import type { CompletedPart, OutgoingBody, Stored } from '../../storage/storage.ts';
-import { HeldPart, splitChunk } from './held-part.ts';
+import { HeldPart } from './held-part.ts';
 import type { IncomingBody } from './incoming-body.ts';
 import { withRetries, type RetryOptions } from './retry.ts';
+import { splitChunk } from './share-chunk.ts';
 import type { UploadMemory } from './upload-memory.ts';
 
 export type SendPart = (partNumber: number, body: OutgoingBody, signal: AbortSignal) => Promise<Stored>;

@@ -23,18 +23,24 @@ export async function sendWhole(
 ): Promise<Stored> {
   const memory = new UploadMemory(budget);
   const part = new HeldPart(memory, body.length);
+  const startAttempt = (): OutgoingBody => ({ ...part.startAttempt(), checksum: body.checksum });
   try {
     // A body that lies in one chunk is verified before anything is asked of the backend.
     await feedOnce(part, body, memory);
     if (body.isVerified) {
       part.end();
-      return await withRetries(() => send(part.startAttempt(), signal), {
+      return await withRetries(() => send(startAttempt(), signal), {
         retry,
         signal,
         mayRetry: () => part.canBeSent,
       });
     }
-    return await sendWhileReceiving(send, part, memory, { body, budget, retry, signal });
+    return await sendWhileReceiving((attempt) => send(startAttempt(), attempt), part, memory, {
+      body,
+      budget,
+      retry,
+      signal,
+    });
   } finally {
     part.close();
     memory.close();
@@ -42,7 +48,7 @@ export async function sendWhole(
 }
 
 async function sendWhileReceiving(
-  send: (body: OutgoingBody, signal: AbortSignal) => Promise<Stored>,
+  send: (signal: AbortSignal) => Promise<Stored>,
   part: HeldPart,
   memory: UploadMemory,
   { body, retry, signal }: SendOptions,
@@ -52,7 +58,7 @@ async function sendWhileReceiving(
   if (signal.aborted) stopWithRequest();
   signal.addEventListener('abort', stopWithRequest, { once: true });
 
-  const sending = withRetries(() => send(part.startAttempt(), stop.signal), {
+  const sending = withRetries(() => send(stop.signal), {
     retry,
     signal: stop.signal,
     mayRetry: () => part.canBeSent,

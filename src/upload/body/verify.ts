@@ -27,35 +27,44 @@ export const checksumAlgorithms: readonly ChecksumAlgorithm[] = ['crc32', 'crc32
 
 export interface ExpectedDigest {
   readonly algorithm: ChecksumAlgorithm | 'md5';
-  readonly base64: string;
+  /** Read when the body has ended: a trailing checksum comes only then. */
+  readonly base64: string | undefined;
+  /** What the client is told when it is another one; BadDigest when left out. */
+  readonly mismatch?: 'XAmzContentSHA256Mismatch';
 }
 
 /**
- * The digests that a request announces.
+ * The digests that a request announces in its header.
  * @throws S3Error InvalidDigest for a Content-MD5, InvalidRequest for a checksum, that is not base64 of the right size, and
  * for more than one x-amz-checksum-* (S3 takes one).
  */
-export function expectedDigests(headers: RequestHeaders): readonly ExpectedDigest[] {
+export function expectedDigests(headers: RequestHeaders): ExpectedDigest[] {
   const expected: ExpectedDigest[] = [];
   for (const algorithm of checksumAlgorithms) {
     const base64 = headers.get(`x-amz-checksum-${algorithm}`);
     if (base64 === undefined) continue;
-    if (!isDigest(base64, digestBytes[algorithm])) {
-      throw new S3Error('InvalidRequest', { detail: `Value for x-amz-checksum-${algorithm} header is invalid.` });
-    }
+    checkChecksum(algorithm, base64);
     expected.push({ algorithm, base64 });
   }
-  if (expected.length > 1) {
-    throw new S3Error('InvalidRequest', {
-      detail: 'Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.',
-    });
-  }
+  if (expected.length > 1) throw moreThanOneChecksum();
   const md5 = headers.get('content-md5');
   if (md5 !== undefined) {
     if (!isDigest(md5, digestBytes.md5)) throw new S3Error('InvalidDigest');
     expected.push({ algorithm: 'md5', base64: md5 });
   }
   return expected;
+}
+
+/** @throws S3Error InvalidRequest for what is not base64 of the right size. */
+export function checkChecksum(algorithm: ChecksumAlgorithm, base64: string): void {
+  if (isDigest(base64, digestBytes[algorithm])) return;
+  throw new S3Error('InvalidRequest', { detail: `Value for x-amz-checksum-${algorithm} header is invalid.` });
+}
+
+export function moreThanOneChecksum(): S3Error {
+  return new S3Error('InvalidRequest', {
+    detail: 'Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.',
+  });
 }
 
 function isDigest(base64: string, byteLength: number): boolean {
@@ -121,7 +130,10 @@ export interface Verifier {
   readonly receivedBytes: number;
   /** @throws S3Error EntityTooLarge as soon as more arrives than is allowed or was announced. */
   write(bytes: Uint8Array): void;
-  /** @throws S3Error IncompleteBody or BadDigest. Called once, after the last byte and before anything becomes visible. */
+  /**
+   * Called once, after the last byte and before anything becomes visible.
+   * @throws S3Error IncompleteBody, BadDigest, XAmzContentSHA256Mismatch.
+   */
   finish(): void;
 }
 
@@ -133,7 +145,8 @@ export interface VerifierOptions {
 }
 
 export function createVerifier({ length, maxBytes, digests }: VerifierOptions): Verifier {
-  const running = digests.map(({ algorithm, base64 }) => ({ digest: startDigest(algorithm), base64 }));
+  // One pass for each algorithm, however many values it must have.
+  const running = new Map(digests.map(({ algorithm }) => [algorithm, startDigest(algorithm)]));
   let receivedBytes = 0;
   return {
     get receivedBytes() {
@@ -145,12 +158,14 @@ export function createVerifier({ length, maxBytes, digests }: VerifierOptions): 
       if (length !== undefined && receivedBytes > length) {
         throw new S3Error('InvalidRequest', { detail: 'The body is longer than was announced.' });
       }
-      for (const { digest } of running) digest.update(bytes);
+      for (const digest of running.values()) digest.update(bytes);
     },
     finish() {
       if (length !== undefined && receivedBytes !== length) throw new S3Error('IncompleteBody');
-      for (const { digest, base64 } of running) {
-        if (digest.digest() !== base64) throw new S3Error('BadDigest');
+      if (digests.length === 0) return;
+      const computed = new Map([...running].map(([algorithm, digest]) => [algorithm, digest.digest()]));
+      for (const { algorithm, base64, mismatch } of digests) {
+        if (computed.get(algorithm) !== base64) throw new S3Error(mismatch ?? 'BadDigest');
       }
     },
   };

@@ -1,10 +1,9 @@
 // CompleteMultipartUpload: makes the object out of the parts that the client lists.
 import type { HttpResponse } from '../../http.ts';
 import type { ObjectHeaders } from '../../storage/storage.ts';
-import { IncomingBody } from '../body/incoming-body.ts';
+import { openBody } from '../body/open-body.ts';
 import { readText } from '../body/read-text.ts';
 import { withRetries } from '../body/retry.ts';
-import { createVerifier, expectedDigests } from '../body/verify.ts';
 import type { OperationContext } from '../operation-context.ts';
 import { parseCompleteMultipartUpload } from '../xml/parse-complete-multipart-upload.ts';
 import { writeCompleteMultipartUploadResult } from '../xml/write-results.ts';
@@ -14,24 +13,21 @@ import { xmlResponse } from '../xml/xml-response.ts';
 const maxXmlBytes = 4 * 1024 * 1024;
 
 export async function completeMultipartUpload(
-  { request, storage, object, clientBucket, settings }: OperationContext,
+  context: OperationContext,
   { uploadId }: { uploadId: string },
   headers: ObjectHeaders,
 ): Promise<HttpResponse> {
+  const { request, storage, object, clientBucket, settings } = context;
   const { signal } = request;
-  const { length } = request.body;
   // The checksum headers of this call are of the object, not of this body; Content-MD5 is of the body.
-  const digests = expectedDigests(request.headers).filter(({ algorithm }) => algorithm === 'md5');
-  const verifier = createVerifier({ length, maxBytes: maxXmlBytes, digests });
-  const parts = parseCompleteMultipartUpload(
-    await readText(new IncomingBody(request.body, verifier, length), maxXmlBytes),
-  );
+  const body = openBody(context, { maxBytes: maxXmlBytes, hasChecksum: false });
+  const parts = parseCompleteMultipartUpload(await readText(body, maxXmlBytes));
   const upload = { ...object, uploadId };
   const stored = await withRetries(() => storage.completeMultipartUpload(upload, parts, headers, signal), {
     retry: settings.retry,
     signal,
   });
-  const location = `${request.isTls ? 'https' : 'http'}://${request.headers.get('host') ?? ''}${request.rawPath}`;
+  const location = `${request.isTls ? 'https' : 'http'}://${request.host}${request.rawPath}`;
   const xml = writeCompleteMultipartUploadResult({ location, bucket: clientBucket, key: object.key, ...stored });
   return xmlResponse(xml, stored.headers);
 }

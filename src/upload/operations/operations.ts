@@ -19,7 +19,7 @@ export function takesBody({ name }: Operation): boolean {
 
 /** @throws S3Error; and what the request's body or signal ended with. */
 export async function runOperation(operation: Operation, context: OperationContext): Promise<HttpResponse> {
-  const { headers } = context.request;
+  const { headers } = context;
   switch (operation.name) {
     case 'PutObject':
       return putObject(context, screenObjectHeaders('PutObject', headers));

@@ -5,23 +5,20 @@ import type { CompletedPart, ObjectHeaders, Stored, UploadAddress } from '../../
 import { windowBytes } from '../body/byte-budget.ts';
 import { choosePlan } from '../body/choose-plan.ts';
 import { HeldPart } from '../body/held-part.ts';
-import { IncomingBody } from '../body/incoming-body.ts';
+import type { IncomingBody } from '../body/incoming-body.ts';
+import { openBody } from '../body/open-body.ts';
 import { withRetries } from '../body/retry.ts';
 import { fillPart, sendPartsWhileReceiving, sendWholeParts, type PartSenderOptions } from '../body/send-parts.ts';
 import { sendWhole } from '../body/send-whole.ts';
 import { UploadMemory } from '../body/upload-memory.ts';
-import { createVerifier, expectedDigests } from '../body/verify.ts';
 import type { OperationContext } from '../operation-context.ts';
 import { splitHeaders, type SplitHeaders } from '../split-headers.ts';
 import { storedResponse } from '../stored-response.ts';
 
 export async function putObject(context: OperationContext, headers: ObjectHeaders): Promise<HttpResponse> {
-  const { request, storage, settings } = context;
-  const { length } = request.body;
-  const plan = choosePlan({ ...settings, length, limits: storage.limits });
-  const maxBytes = Math.min(settings.maxObjectBytes, storage.limits.maxObjectBytes);
-  const verifier = createVerifier({ length, maxBytes, digests: expectedDigests(request.headers) });
-  const body = new IncomingBody(request.body, verifier, length);
+  const { storage, settings } = context;
+  const body = openBody(context, { maxBytes: Math.min(settings.maxObjectBytes, storage.limits.maxObjectBytes) });
+  const plan = choosePlan({ ...settings, length: body.length, limits: storage.limits });
   switch (plan.kind) {
     case 'put':
       return storedResponse(await putWhole(context, headers, body));

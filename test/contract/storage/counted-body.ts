@@ -1,6 +1,6 @@
 // A body that watches its chunks: which are out, whether one was released twice, and whether one was read after its release.
 import type { Chunk } from '../../../src/http.ts';
-import type { OutgoingBody } from '../../../src/storage/storage.ts';
+import type { ChecksumAlgorithm, OutgoingBody } from '../../../src/storage/storage.ts';
 
 export interface CountedBody extends OutgoingBody {
   /** Chunks that were handed out and not yet released. */
@@ -14,12 +14,15 @@ export interface CountedBodyOptions {
   readonly length?: number | undefined;
   /** Sizes of the chunks, used in turn. */
   readonly cuts?: readonly number[];
+  /** Known once the body has been read to its end. */
+  readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly base64: string };
   /** After so many bytes, a read rejects with this error; without one, it waits for ever. */
   readonly stop?: { readonly afterBytes: number; readonly failure?: Error };
 }
 
 export function createCountedBody(bytes: Uint8Array, options: CountedBodyOptions = {}): CountedBody {
-  const { cuts = [256 * 1024], stop } = options;
+  const { cuts = [256 * 1024], stop, checksum } = options;
+  let isRead = false;
   let offset = 0;
   let reads = 0;
   let chunksOut = 0;
@@ -46,6 +49,12 @@ export function createCountedBody(bytes: Uint8Array, options: CountedBodyOptions
 
   return {
     length: 'length' in options ? options.length : bytes.byteLength,
+    checksum: checksum && {
+      algorithm: checksum.algorithm,
+      get base64() {
+        return isRead ? checksum.base64 : undefined;
+      },
+    },
     get chunksOut() {
       return chunksOut;
     },
@@ -62,7 +71,9 @@ export function createCountedBody(bytes: Uint8Array, options: CountedBodyOptions
         if (stop.failure === undefined) return new Promise<never>(() => undefined);
         throw stop.failure;
       }
-      return offset < bytes.byteLength ? cutChunk() : null;
+      if (offset < bytes.byteLength) return cutChunk();
+      isRead = true;
+      return null;
     },
   };
 }

@@ -35,6 +35,11 @@ const mib = 1024 * 1024;
 const etagOf = (bytes: Uint8Array) => `"${createHash('md5').update(bytes).digest('hex')}"`;
 const never = new AbortController().signal;
 const bytesOf = (seed: string, sizeBytes: number) => createRandomBody(seed, sizeBytes).bytes();
+function crc32Of(bytes: Uint8Array): string {
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32BE(crc32(bytes));
+  return sum.toString('base64');
+}
 /** Digest and length in one comparison: a difference of megabytes is nothing to print. */
 const fingerprint = (bytes: Uint8Array | undefined) => bytes && `${bytes.byteLength} ${etagOf(bytes)}`;
 
@@ -131,13 +136,25 @@ function describeObjects(subject: () => StorageUnderTest): void {
 
   test('a checksum is kept and told', async () => {
     const bytes = Buffer.from('checked');
-    const sum = Buffer.alloc(4);
-    sum.writeUInt32BE(crc32(bytes));
-    const crc = sum.toString('base64');
+    const crc = crc32Of(bytes);
     const md5 = createHash('md5').update(bytes).digest('base64');
     const { headers } = await put(subject(), 'checked', bytes, { 'x-amz-checksum-crc32': crc, 'content-md5': md5 });
     expect(headers.get('x-amz-checksum-crc32')).toBe(crc);
   });
+
+  test.each([0, 1, 70_000, 8 * mib, 20 * mib + 3])(
+    'a checksum that comes behind %i bytes is kept and told, and the object is what it was',
+    async (sizeBytes) => {
+      const bytes = bytesOf('trailed', sizeBytes);
+      const checksum = { algorithm: 'crc32', base64: crc32Of(bytes) } as const;
+      const fields = { 'content-encoding': 'gzip', 'x-amz-meta-a': 'b' };
+      const { headers } = await put(subject(), 'trailed', bytes, fields, { cuts, checksum });
+      expect(headers.get('x-amz-checksum-crc32')).toBe(checksum.base64);
+      const read = await subject().readBack(at(subject(), 'trailed'));
+      expect(fingerprint(read?.bytes)).toBe(fingerprint(bytes));
+      expect(Object.fromEntries(read?.headers ?? [])).toMatchObject(fields);
+    },
+  );
 
   test('of many that write one object at once, one is there whole, with its own metadata', async () => {
     const bodies = Array.from({ length: 8 }, (_, i) => bytesOf(`writer ${i}`, 200_000));
@@ -353,6 +370,22 @@ function describeMultipart(subject: () => StorageUnderTest): void {
     expect(read?.etag).toBe(etag);
     expect(read?.headers.get('content-type')).toBe('video/mp4');
     expect(read?.headers.get('x-amz-meta-a')).toBe('b');
+  });
+
+  test('parts with checksums behind them become an object that is completed with those checksums', async () => {
+    const bodies = [bytesOf('c1', 9 * mib), bytesOf('c2', 100)];
+    const upload = await create(subject(), 'multi/checksums', { 'x-amz-checksum-algorithm': 'CRC32' });
+    const parts = [];
+    for (const [i, bytes] of bodies.entries()) {
+      const checksum = { algorithm: 'crc32', base64: crc32Of(bytes) } as const;
+      const body = createCountedBody(bytes, { cuts: [100_000, 1, 524_288], checksum });
+      const { etag, headers } = await subject().storage.uploadPart(upload, i + 1, new Map(), body, never);
+      expect(headers.get('x-amz-checksum-crc32')).toBe(checksum.base64);
+      await expectAllReleased(body);
+      parts.push({ partNumber: i + 1, etag, checksums: [['crc32', checksum.base64] as const] });
+    }
+    await complete(upload, parts);
+    expect(fingerprint((await subject().readBack(upload))?.bytes)).toBe(fingerprint(Buffer.concat(bodies)));
   });
 
   test('a part that is sent again takes the place of the first', async () => {

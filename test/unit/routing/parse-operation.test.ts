@@ -154,14 +154,21 @@ describe('header fields', () => {
     ['x-amz-copy-source', '/a/b'],
     ['x-amz-rename-source', '/a/b'],
     ['x-amz-write-offset-bytes', '0'],
-    ['x-amz-content-sha256', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER'],
-    ['x-amz-content-sha256', 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD'],
-    ['content-encoding', 'aws-chunked'],
-    ['content-encoding', 'gzip, AWS-Chunked'],
-    ['x-amz-decoded-content-length', '3'],
-    ['x-amz-trailer', 'x-amz-checksum-crc32'],
   ])('%s: %s is not implemented', (name, value) => {
     for (const query of ['', part]) expect(codeOf('PUT', query, [...sized, name, value])).toBe('NotImplemented');
+  });
+
+  test.each([
+    ['x-amz-decoded-content-length', '3'],
+    ['x-amz-trailer', 'x-amz-checksum-crc32'],
+  ])('%s: %s belongs to framing, which must be announced', (name, value) => {
+    for (const hash of [[], ['x-amz-content-sha256', 'UNSIGNED-PAYLOAD']]) {
+      expect(codeOf('PUT', '', [...sized, name, value, ...hash])).toBe('InvalidRequest');
+      expect(codeOf('PUT', part, [...sized, ...hash, name, value])).toBe('InvalidRequest');
+    }
+    const framed = ['x-amz-content-sha256', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER', name, value];
+    expect(parse('PUT', '', framed)).toEqual({ name: 'PutObject' });
+    expect(parse('PUT', part, ['transfer-encoding', 'chunked', ...framed])).toMatchObject({ name: 'UploadPart' });
   });
 
   test.each([

@@ -67,7 +67,7 @@ const stored: Stored = { etag: '"e"', headers: new Map() };
 function setUp(length: number | undefined, budgetBytes: number) {
   const pushed = createPushedBody({ length, budgetBytes });
   const verifier = createVerifier({ length, maxBytes: 1e9, digests: [] });
-  const body = new IncomingBody(pushed.reader, verifier, length);
+  const body = new IncomingBody({ body: pushed.reader, verifier, length });
   return {
     pushed,
     body,
@@ -280,7 +280,7 @@ describe('a body sent whole', () => {
     const pushed = createPushedBody({ length: bytes.byteLength });
     const digests = [{ algorithm: 'crc32', base64: 'AAAAAA==' }] as const;
     const verifier = createVerifier({ length: bytes.byteLength, maxBytes: 1e9, digests });
-    const body = new IncomingBody(pushed.reader, verifier, bytes.byteLength);
+    const body = new IncomingBody({ body: pushed.reader, verifier, length: bytes.byteLength });
     let takenBytes = 0;
     const sending = sendWhole(
       async (outgoing) => {
@@ -303,7 +303,8 @@ describe('a body sent whole', () => {
   test('asks nothing of the backend when a body of one chunk is wrong', async () => {
     const pushed = createPushedBody({ length: 5 });
     const digests = [{ algorithm: 'md5', base64: 'AAAAAAAAAAAAAAAAAAAAAA==' }] as const;
-    const body = new IncomingBody(pushed.reader, createVerifier({ length: 5, maxBytes: 10, digests }), 5);
+    const verifier = createVerifier({ length: 5, maxBytes: 10, digests });
+    const body = new IncomingBody({ body: pushed.reader, verifier, length: 5 });
     pushed.push(Buffer.from('hello'), true);
     let asked = false;
     const sending = sendWhole(

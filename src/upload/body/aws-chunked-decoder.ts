@@ -1,0 +1,194 @@
+// Takes the payload out of a body in aws-chunked framing, and checks what its chunks and its trailer are signed with.
+// Synchronous: no I/O, no clock. The payload stays in the memory that it arrived in.
+//
+// size-line   hex size, `;chunk-signature=` and 64 hex digits where chunks are signed, CRLF
+// data        as many bytes as the line said; a size of 0 leads to `rest` instead
+// data-end    CRLF, then the next size-line
+// rest        trailing header fields and empty lines, to the end of the body
+//
+// Source: Amazon S3 API Reference, "Signature Calculations for the Authorization Header: Transferring Payload in Multiple
+// Chunks (Chunked Upload)", and the same "Including Trailing Headers".
+import { createHash, hash, type Hash } from 'node:crypto';
+import { S3Error } from '../../errors.ts';
+import type { AwsChunkedPayload } from '../../payload.ts';
+
+/** The longest line is 16 + 17 + 64 characters. */
+const maxLineBytes = 128;
+/** One checksum and one signature come to less than 200. */
+const maxRestBytes = 1024;
+/** Smaller pieces are moved together: each piece costs an object, and a client can make them one byte long. */
+const smallPieceBytes = 4096;
+const lineFeed = 0x0a;
+const emptySha256 = hash('sha256', '');
+
+const plainLine = /^(?<size>[0-9a-fA-F]{1,16})$/;
+const signedLine = /^(?<size>[0-9a-fA-F]{1,16});chunk-signature=(?<signature>[0-9a-f]{64})$/;
+const trailerLine = /^(?<name>[!#$%&'*+\-.^_`|~0-9a-z]+):[ \t]*(?<value>[\x21-\x7e]*)[ \t]*$/i;
+const signatureField = 'x-amz-trailer-signature';
+
+export interface AwsChunkedDecoderOptions extends Pick<AwsChunkedPayload, 'hasTrailer' | 'isSigned' | 'signatures'> {
+  /** Payload bytes that all chunks must come to: `x-amz-decoded-content-length`. */
+  readonly decodedLength: number;
+}
+
+export class AwsChunkedDecoder {
+  readonly #options: AwsChunkedDecoderOptions;
+  #state: 'size-line' | 'data' | 'data-end' | 'rest' = 'size-line';
+  /** Of a line that is cut by the end of what arrived; all of the rest, once that has begun. */
+  #text = '';
+  /** Payload bytes that no chunk has announced yet. */
+  #unannouncedBytes: number;
+  /** Payload bytes of this chunk that have not arrived. */
+  #missingBytes = 0;
+  #signature = '';
+  /** Of a signed chunk that does not lie in one piece. */
+  #hash: Hash | undefined;
+
+  constructor(options: AwsChunkedDecoderOptions) {
+    this.#options = options;
+    this.#unannouncedBytes = options.decodedLength;
+  }
+
+  /**
+   * @param bytes the next of the body, in any cut; their memory may be written to.
+   * @returns the payload in them, in order, as pieces of the same memory; none empty.
+   * @throws S3Error InvalidRequest for framing that is malformed or announces too much, SignatureDoesNotMatch.
+   */
+  write(bytes: Uint8Array): Uint8Array[] {
+    const pieces: Uint8Array[] = [];
+    let at = 0;
+    while (at < bytes.byteLength) {
+      switch (this.#state) {
+        case 'size-line':
+          at = this.#readLine(bytes, at, (line) => this.#startChunk(line));
+          break;
+        case 'data': {
+          const piece = bytes.subarray(at, at + this.#missingBytes);
+          this.#takeData(piece);
+          append(pieces, piece);
+          at += piece.byteLength;
+          break;
+        }
+        case 'data-end':
+          at = this.#readLine(bytes, at, (line) => {
+            if (line !== '') throw malformed();
+            this.#state = 'size-line';
+          });
+          break;
+        case 'rest':
+          if (this.#text.length + bytes.byteLength - at > maxRestBytes) throw malformed();
+          this.#text += latin1(bytes.subarray(at));
+          at = bytes.byteLength;
+      }
+    }
+    return pieces;
+  }
+
+  /**
+   * Called once, after the last byte.
+   * @returns the trailing header fields, names in lower case, the signature not among them.
+   * @throws S3Error IncompleteBody when the framing has not come to its end, MalformedTrailerError, SignatureDoesNotMatch.
+   */
+  finish(): ReadonlyMap<string, string> {
+    if (this.#state !== 'rest' || this.#unannouncedBytes > 0) throw new S3Error('IncompleteBody');
+    const { hasTrailer, isSigned, signatures } = this.#options;
+    const fields = parseRest(this.#text);
+    if (!hasTrailer && fields.size > 0) throw malformed();
+    const signature = fields.get(signatureField);
+    if (hasTrailer && isSigned !== (signature !== undefined)) throw new S3Error('MalformedTrailerError');
+    fields.delete(signatureField);
+    if (hasTrailer && isSigned) {
+      const canonical = [...fields].map(([name, value]) => `${name}:${value}\n`).join('');
+      signatures?.verifyTrailer(hash('sha256', canonical), signature ?? '');
+    }
+    return fields;
+  }
+
+  /** @returns where the line's end leaves off, or the end of the bytes when there is none in them. */
+  #readLine(bytes: Uint8Array, from: number, take: (line: string) => void): number {
+    const room = maxLineBytes - this.#text.length;
+    const end = bytes.subarray(from, from + room).indexOf(lineFeed);
+    if (end === -1) {
+      if (bytes.byteLength - from >= room) throw malformed();
+      this.#text += latin1(bytes.subarray(from));
+      return bytes.byteLength;
+    }
+    const line = this.#text + latin1(bytes.subarray(from, from + end));
+    if (!line.endsWith('\r')) throw malformed();
+    this.#text = '';
+    take(line.slice(0, -1));
+    return from + end + 1;
+  }
+
+  #startChunk(line: string): void {
+    const { isSigned, signatures } = this.#options;
+    const groups = (isSigned ? signedLine : plainLine).exec(line)?.groups;
+    if (groups === undefined) throw malformed();
+    const size = Number.parseInt(groups['size'] ?? '', 16);
+    if (size > this.#unannouncedBytes) {
+      throw new S3Error('InvalidRequest', { detail: 'The chunks hold more than x-amz-decoded-content-length says.' });
+    }
+    this.#signature = groups['signature'] ?? '';
+    this.#unannouncedBytes -= size;
+    this.#missingBytes = size;
+    if (size > 0) {
+      this.#state = 'data';
+    } else {
+      if (isSigned) signatures?.verifyChunk(emptySha256, this.#signature);
+      this.#state = 'rest';
+    }
+  }
+
+  #takeData(piece: Uint8Array): void {
+    this.#missingBytes -= piece.byteLength;
+    const isEnd = this.#missingBytes === 0;
+    if (isEnd) this.#state = 'data-end';
+    const { signatures } = this.#options;
+    if (signatures === undefined) return;
+    if (isEnd && this.#hash === undefined) {
+      signatures.verifyChunk(hash('sha256', piece), this.#signature);
+      return;
+    }
+    this.#hash ??= createHash('sha256');
+    this.#hash.update(piece);
+    if (!isEnd) return;
+    signatures.verifyChunk(this.#hash.digest('hex'), this.#signature);
+    this.#hash = undefined;
+  }
+}
+
+/** Adds a piece, moved up to the one before it when one of the two is small. */
+function append(pieces: Uint8Array[], piece: Uint8Array): void {
+  const last = pieces.at(-1);
+  if (last === undefined || (last.byteLength >= smallPieceBytes && piece.byteLength >= smallPieceBytes)) {
+    pieces.push(piece);
+    return;
+  }
+  const joined = new Uint8Array(last.buffer, last.byteOffset, last.byteLength + piece.byteLength);
+  joined.set(piece, last.byteLength);
+  pieces[pieces.length - 1] = joined;
+}
+
+/**
+ * Clients end lines with CRLF, or with LF and an empty line before the signature (as in S3's own example).
+ * @throws S3Error MalformedTrailerError for what is no field, and for a field given twice.
+ */
+function parseRest(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    if (line === '' || line === '\r') continue;
+    const { name = '', value = '' } = trailerLine.exec(line.endsWith('\r') ? line.slice(0, -1) : line)?.groups ?? {};
+    const key = name.toLowerCase();
+    if (key === '' || fields.has(key)) throw new S3Error('MalformedTrailerError');
+    fields.set(key, value);
+  }
+  return fields;
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
+
+function malformed(): S3Error {
+  return new S3Error('InvalidRequest', { detail: 'The aws-chunked framing of the body is malformed.' });
+}

@@ -1,0 +1,125 @@
+// A request's body as its operation reads it: out of aws-chunked framing, and checked against all that was said of it.
+import { S3Error } from '../../errors.ts';
+import type { RequestHeaders } from '../../http.ts';
+import type { AwsChunkedPayload } from '../../payload.ts';
+import type { BodyChecksum, ChecksumAlgorithm } from '../../storage/storage.ts';
+import type { OperationContext } from '../operation-context.ts';
+import { AwsChunkedDecoder } from './aws-chunked-decoder.ts';
+import { IncomingBody, type Decoder } from './incoming-body.ts';
+import {
+  checkChecksum,
+  checksumAlgorithms,
+  createVerifier,
+  expectedDigests,
+  moreThanOneChecksum,
+  type ExpectedDigest,
+} from './verify.ts';
+
+export interface BodyLimits {
+  readonly maxBytes: number;
+  /** False where `x-amz-checksum-*` is of the object and not of this body. */
+  readonly hasChecksum?: boolean;
+}
+
+type BodyContext = Pick<OperationContext, 'request' | 'headers' | 'payload'>;
+
+/**
+ * @throws S3Error EntityTooLarge for what was announced, InvalidDigest or InvalidRequest for a digest that is none,
+ * MissingContentLength for aws-chunked framing without `x-amz-decoded-content-length`, MalformedTrailerError.
+ */
+export function openBody(
+  { request: { body }, headers, payload }: BodyContext,
+  { maxBytes, hasChecksum = true }: BodyLimits,
+): IncomingBody {
+  const digests = expectedDigests(headers).filter(({ algorithm }) => hasChecksum || algorithm === 'md5');
+  if (payload.kind === 'plain') {
+    const { length } = body;
+    if (payload.sha256 !== undefined) digests.push(sha256Digest(payload.sha256));
+    refuseTooLarge(length, maxBytes);
+    return new IncomingBody({ body, length, verifier: createVerifier({ length, maxBytes, digests }) });
+  }
+  const length = readDecodedLength(headers);
+  refuseTooLarge(length, maxBytes);
+  const decoder = new AwsChunkedDecoder({ ...payload, decodedLength: length });
+  const trailer = readTrailingAlgorithm(headers, payload);
+  if (trailer === undefined) {
+    const verifier = createVerifier({ length, maxBytes, digests });
+    return new IncomingBody({ body, length, verifier, decoder: withoutFields(decoder) });
+  }
+  if (digests.some(({ algorithm }) => algorithm !== 'md5')) throw moreThanOneChecksum();
+  const checksum = new TrailingChecksum(trailer, decoder);
+  digests.push(checksum);
+  const verifier = createVerifier({ length, maxBytes, digests });
+  return new IncomingBody({ body, length, verifier, decoder: checksum, checksum });
+}
+
+/** The decoder of a body that ends with its checksum. */
+class TrailingChecksum implements Decoder, BodyChecksum {
+  readonly algorithm: ChecksumAlgorithm;
+  base64: string | undefined;
+  readonly #decoder: AwsChunkedDecoder;
+
+  constructor(algorithm: ChecksumAlgorithm, decoder: AwsChunkedDecoder) {
+    this.algorithm = algorithm;
+    this.#decoder = decoder;
+  }
+
+  write(bytes: Uint8Array): Uint8Array[] {
+    return this.#decoder.write(bytes);
+  }
+
+  finish(): void {
+    const fields = this.#decoder.finish();
+    const base64 = fields.get(`x-amz-checksum-${this.algorithm}`);
+    if (base64 === undefined || fields.size > 1) throw new S3Error('MalformedTrailerError');
+    checkChecksum(this.algorithm, base64);
+    this.base64 = base64;
+  }
+}
+
+function withoutFields(decoder: AwsChunkedDecoder): Decoder {
+  return {
+    write: (bytes) => decoder.write(bytes),
+    finish: () => {
+      if (decoder.finish().size > 0) throw new S3Error('MalformedTrailerError');
+    },
+  };
+}
+
+function refuseTooLarge(length: number | undefined, maxBytes: number): void {
+  if (length !== undefined && length > maxBytes) throw new S3Error('EntityTooLarge');
+}
+
+function sha256Digest(hex: string): ExpectedDigest {
+  return {
+    algorithm: 'sha256',
+    base64: Buffer.from(hex, 'hex').toString('base64'),
+    mismatch: 'XAmzContentSHA256Mismatch',
+  };
+}
+
+/** Amazon S3 API Reference, chunked upload: the header says how long the payload is, without any framing. */
+function readDecodedLength(headers: RequestHeaders): number {
+  const value = headers.get('x-amz-decoded-content-length');
+  if (value === undefined) throw new S3Error('MissingContentLength');
+  if (!/^\d{1,15}$/.test(value)) {
+    throw new S3Error('InvalidRequest', { detail: 'x-amz-decoded-content-length is not a number of bytes.' });
+  }
+  return Number(value);
+}
+
+/** @returns the checksum that `x-amz-trailer` announces; undefined when there is none. */
+function readTrailingAlgorithm(
+  headers: RequestHeaders,
+  { hasTrailer }: AwsChunkedPayload,
+): ChecksumAlgorithm | undefined {
+  const value = headers.get('x-amz-trailer')?.trim().toLowerCase();
+  if (value === undefined || value === '') return undefined;
+  const algorithm = checksumAlgorithms.find((known) => value === `x-amz-checksum-${known}`);
+  if (algorithm === undefined || !hasTrailer) {
+    throw new S3Error('InvalidRequest', {
+      detail: 'The value specified in the x-amz-trailer header is not supported.',
+    });
+  }
+  return algorithm;
+}

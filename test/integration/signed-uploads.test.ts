@@ -1,0 +1,231 @@
+// Uploads that are signed as S3 clients sign them, in every form of payload, into a real store and read back.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startMinio } from '../servers/start-minio.ts';
+import { startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
+import { createRandomBody } from '../support/random-body.ts';
+import { sendRequest, type Answer } from '../support/send-request.ts';
+import {
+  crc32Base64,
+  payloadModes,
+  presignS3Url,
+  sha256Hex,
+  signS3Request,
+  type ClientCredential,
+  type RequestToSign,
+} from '../support/sign-s3-request.ts';
+import { jwtSecret } from '../support/start-proxy.ts';
+
+const credential: ClientCredential = {
+  accessKey: 'AKIDALICE',
+  secretKey: 'a-secret-key-of-alice-1234',
+  region: 'eu-central-1',
+};
+const mib = 1024 * 1024;
+
+let bucket: ProxiedBucket;
+let host: string;
+beforeAll(async () => {
+  bucket = await startProxiedBucket({
+    start: startMinio,
+    upload: { multipart_threshold: 12 * mib, part_size: 5 * mib },
+    auth: {
+      jwt: { algorithm: 'HS256', secret: jwtSecret },
+      sigv4: {
+        credentials: [{ access_key: credential.accessKey, secret_key: credential.secretKey, subject: 'alice' }],
+        region: credential.region,
+      },
+    },
+  });
+  host = new URL(bucket.proxy.url).host;
+});
+afterAll(() => bucket.stop());
+
+type Signed = Pick<RequestToSign, 'mode'> & Partial<RequestToSign>;
+
+function sendSigned({ body = Buffer.alloc(0), method = 'PUT', path = '/uploads/x', ...rest }: Signed): Promise<Answer> {
+  const signed = signS3Request({ credential, host, method, path, body, ...rest });
+  const target = rest.query === undefined ? path : `${path}?${rest.query}`;
+  return sendRequest({ url: bucket.proxy.url, method, path: target, headers: signed.headers, body: signed.body });
+}
+
+const codeOf = ({ body }: Answer): string => /<Code>(?<code>\w+)<\/Code>/u.exec(body)?.groups?.['code'] ?? body;
+const bytesOf = (seed: string, sizeBytes: number): Buffer => createRandomBody(seed, sizeBytes).bytes();
+
+describe.each(payloadModes)('%s', (mode) => {
+  test.each([0, 1, 65_536, 3 * mib + 17, 13 * mib])('a body of %i bytes comes back as it was', async (sizeBytes) => {
+    const body = bytesOf(`${mode} ${sizeBytes}`, sizeBytes);
+    const key = `${mode}/${sizeBytes}`;
+    const answer = await sendSigned({ mode, path: `/uploads/${key}`, body });
+    expect([answer.status, answer.body]).toEqual([200, '']);
+    expect(await bucket.stored.readHash(key)).toEqual({ sha256: sha256Hex(body), size: sizeBytes });
+  });
+
+  test('content type, encoding and metadata are stored, and nothing of the framing', async () => {
+    const headers = {
+      'content-type': 'text/csv',
+      'content-encoding': mode.startsWith('STREAMING-') ? 'aws-chunked,gzip' : 'gzip',
+      'x-amz-meta-from': 'a  test',
+    };
+    const path = `/uploads/${mode}/fields`;
+    expect(await sendSigned({ mode, path, headers, body: Buffer.from('abc') })).toMatchObject({ status: 200 });
+    const stored = await bucket.stored.head(`${mode}/fields`);
+    expect(stored).toMatchObject({ ContentType: 'text/csv', ContentEncoding: 'gzip', Metadata: { from: 'a  test' } });
+  });
+
+  test('a part of a multipart upload, from creation to completion', async () => {
+    const key = `${mode}/multi`;
+    const path = `/uploads/${key}`;
+    const created = await sendSigned({ mode: 'sha256', method: 'POST', path, query: 'uploads=' });
+    const uploadId = /<UploadId>(?<id>[^<]+)</u.exec(created.body)?.groups?.['id'] ?? '';
+    const body = bytesOf(key, 6 * mib);
+    const query = `partNumber=1&uploadId=${encodeURIComponent(uploadId)}`;
+    const part = await sendSigned({ mode, path, query, body });
+    expect(part.status).toBe(200);
+    const listed = await sendSigned({
+      mode: 'sha256',
+      method: 'GET',
+      path,
+      query: query.slice('partNumber=1&'.length),
+    });
+    expect(listed.body).toContain(`<Size>${body.length}</Size>`);
+    const xml = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${part.headers.etag}</ETag></Part></CompleteMultipartUpload>`;
+    const completed = await sendSigned({
+      mode: 'sha256',
+      method: 'POST',
+      path,
+      query: query.slice('partNumber=1&'.length),
+      body: Buffer.from(xml),
+    });
+    expect(completed.status).toBe(200);
+    expect(await bucket.stored.readHash(key)).toEqual({ sha256: sha256Hex(body), size: body.length });
+  });
+
+  test('a secret that is not the right one stores nothing', async () => {
+    const wrong = { ...credential, secretKey: 'some-other-secret-key-1234' };
+    const answer = await sendSigned({ mode, path: '/uploads/refused', credential: wrong, body: bytesOf('x', 100_000) });
+    expect([answer.status, codeOf(answer)]).toEqual([403, 'SignatureDoesNotMatch']);
+    expect(await bucket.stored.listKeys('refused')).toEqual([]);
+  });
+});
+
+describe('checksums behind the body', () => {
+  test.each([10, 300_000, 6 * mib])('are stored with an object of %i bytes', async (sizeBytes) => {
+    const body = bytesOf('trailed', sizeBytes);
+    const path = '/uploads/trailed';
+    const answer = await sendSigned({ mode: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER', path, body });
+    expect(answer.headers['x-amz-checksum-crc32']).toBe(crc32Base64(body));
+    expect((await bucket.stored.head('trailed')).ChecksumCRC32).toBe(crc32Base64(body));
+  });
+
+  test.each([10, 300_000, 13 * mib])('that are wrong refuse a body of %i bytes', async (sizeBytes) => {
+    const body = bytesOf('untrue', sizeBytes);
+    const path = '/uploads/untrue';
+    const signed = signS3Request({
+      credential,
+      host,
+      method: 'PUT',
+      path,
+      body,
+      mode: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+    });
+    const spoilt = Buffer.from(signed.body);
+    const middle = Math.floor(spoilt.length / 2);
+    spoilt[middle] = (spoilt[middle] ?? 0) ^ 1;
+    const { headers } = signed;
+    const answer = await sendRequest({ url: bucket.proxy.url, method: 'PUT', path, headers, body: spoilt });
+    expect([answer.status, codeOf(answer)]).toEqual([400, sizeBytes === 10 ? codeOf(answer) : 'BadDigest']);
+    expect(await bucket.stored.listKeys('untrue')).toEqual([]);
+    expect(await bucket.stored.listOpenUploads('untrue')).toEqual([]);
+  });
+
+  test('a token may come with them too', async () => {
+    const body = Buffer.from('5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n');
+    const answer = await bucket.put('by-token', body, {
+      'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+      'x-amz-decoded-content-length': '5',
+      'x-amz-trailer': 'x-amz-checksum-crc32',
+      'content-encoding': 'aws-chunked',
+    });
+    expect(answer).toMatchObject({ status: 200, body: '' });
+    expect((await bucket.stored.readBytes('by-token')).toString()).toBe('hello');
+    expect((await bucket.stored.head('by-token')).ContentEncoding ?? '').toBe('');
+  });
+});
+
+test('a payload that is not what was signed is not stored', async () => {
+  const body = bytesOf('signed', 6 * mib);
+  const path = '/uploads/other-payload';
+  const signed = signS3Request({ credential, host, method: 'PUT', path, body, mode: 'sha256' });
+  const other = Buffer.from(body);
+  other[other.length - 1] = (other.at(-1) ?? 0) ^ 1;
+  const { headers } = signed;
+  const answer = await sendRequest({ url: bucket.proxy.url, method: 'PUT', path, headers, body: other });
+  expect([answer.status, codeOf(answer)]).toEqual([400, 'XAmzContentSHA256Mismatch']);
+  expect(await bucket.stored.listKeys('other-payload')).toEqual([]);
+});
+
+describe('presigned URLs', () => {
+  const send = (path: string, body: Buffer | string, headers: Record<string, string> = {}): Promise<Answer> =>
+    sendRequest({ url: bucket.proxy.url, method: 'PUT', path, headers, body });
+  const presign = (key: string, more: Partial<Parameters<typeof presignS3Url>[0]> = {}): string =>
+    presignS3Url({ credential, host, method: 'PUT', path: `/uploads/${key}`, ...more });
+
+  test('upload whatever body comes, as often as they are used', async () => {
+    const body = bytesOf('presigned', 2 * mib);
+    const path = presign('presigned');
+    expect(await send(path, 'first')).toMatchObject({ status: 200 });
+    expect(await send(path, body)).toMatchObject({ status: 200 });
+    expect((await bucket.stored.readHash('presigned')).sha256).toBe(sha256Hex(body));
+  });
+
+  test('carry header fields in their query', async () => {
+    const path = presign('hoisted', { query: ['x-amz-meta-from=url', 'x-amz-storage-class=STANDARD'] });
+    expect(await send(path, 'x')).toMatchObject({ status: 200 });
+    expect((await bucket.stored.head('hoisted')).Metadata).toEqual({ from: 'url' });
+  });
+
+  test('with the checksum of an empty body, as SDKs make them, take any body', async () => {
+    const path = presign('sdk-made', {
+      query: ['x-amz-checksum-crc32=AAAAAA%3D%3D', 'x-amz-sdk-checksum-algorithm=CRC32'],
+    });
+    expect(await send(path, 'not empty')).toMatchObject({ status: 200 });
+    expect((await bucket.stored.readBytes('sdk-made')).toString()).toBe('not empty');
+  });
+
+  test.each([
+    ['is over', { date: new Date(Date.now() - 120_000), expiresSeconds: 60 }, 403, 'AccessDenied'],
+    ['has not begun', { date: new Date(Date.now() + 3_600_000) }, 403, 'AccessDenied'],
+    ['is longer than a week', { expiresSeconds: 604_801 }, 400, 'AuthorizationQueryParametersError'],
+    ['asks for a copy', { query: ['x-amz-copy-source=%2Fa%2Fb'] }, 501, 'NotImplemented'],
+  ])('are refused when their time or wish %s', async (_, more, status, code) => {
+    const answer = await send(presign('never', more), 'x');
+    expect([answer.status, codeOf(answer)]).toEqual([status, code]);
+    expect(await bucket.stored.listKeys('never')).toEqual([]);
+  });
+
+  test('are refused with x-amz- fields that they do not sign, and for another key or method', async () => {
+    expect(codeOf(await send(presign('never'), 'x', { 'x-amz-meta-a': 'b' }))).toBe('AccessDenied');
+    expect(codeOf(await send(presign('never').replace('never', 'other'), 'x'))).toBe('SignatureDoesNotMatch');
+    expect(codeOf(await send(presign('never', { method: 'GET' }), 'x'))).toBe('SignatureDoesNotMatch');
+    expect(await bucket.stored.listKeys('never')).toEqual([]);
+    expect(await bucket.stored.listKeys('other')).toEqual([]);
+  });
+});
+
+test('a request with two credentials is refused', async () => {
+  const path = presignS3Url({ credential, host, method: 'PUT', path: '/uploads/two' });
+  const answer = await bucket.send({ method: 'PUT', path, body: 'x' });
+  expect([answer.status, codeOf(answer)]).toEqual([400, 'InvalidArgument']);
+  expect(await bucket.stored.listKeys('two')).toEqual([]);
+});
+
+test('a token is taken beside signatures, and nothing without either', async () => {
+  expect((await bucket.put('token', 'x')).status).toBe(200);
+  const answer = await sendRequest({ url: bucket.proxy.url, method: 'PUT', path: '/uploads/nobody', body: 'x' });
+  expect([answer.status, answer.headers['www-authenticate']]).toEqual([401, 'Bearer realm="mizuchi"']);
+});
+
+test('clients learn the region that they must sign for', async () => {
+  const answer = await sendSigned({ mode: 'sha256', method: 'GET', path: '/uploads', query: 'location=' });
+  expect(answer.body).toContain(`>${credential.region}<`);
+});

@@ -1,0 +1,176 @@
+// The payload out of aws-chunked framing: whole, in any cut, and nothing that is not framed as it must be.
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { S3Error } from '../../../../src/errors.ts';
+import type { ChunkSignatures } from '../../../../src/payload.ts';
+import { AwsChunkedDecoder, type AwsChunkedDecoderOptions } from '../../../../src/upload/body/aws-chunked-decoder.ts';
+
+const signatureA = 'a'.repeat(64);
+const signatureB = 'b'.repeat(64);
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+interface Decoded {
+  readonly payload: string;
+  readonly pieces: readonly number[];
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+function decode(text: string, options: AwsChunkedDecoderOptions, cutBytes = Infinity): Decoded {
+  const decoder = new AwsChunkedDecoder(options);
+  const wire = Buffer.from(text, 'latin1');
+  const payload: Buffer[] = [];
+  for (let at = 0; at < wire.length; at += Math.min(cutBytes, wire.length)) {
+    // Memory of its own, spoilt once it has been read.
+    const bytes = Uint8Array.from(wire.subarray(at, at + Math.min(cutBytes, wire.length)));
+    for (const piece of decoder.write(bytes)) payload.push(Buffer.from(piece));
+    bytes.fill(0xee);
+  }
+  const fields = Object.fromEntries(decoder.finish());
+  return {
+    payload: Buffer.concat(payload).toString('latin1'),
+    pieces: payload.map(({ length }) => length),
+    fields,
+  };
+}
+
+const unsigned = (decodedLength: number): AwsChunkedDecoderOptions => ({
+  decodedLength,
+  hasTrailer: true,
+  isSigned: false,
+  signatures: undefined,
+});
+const signed = (decodedLength: number, signatures?: ChunkSignatures, hasTrailer = false): AwsChunkedDecoderOptions => ({
+  decodedLength,
+  hasTrailer,
+  isSigned: true,
+  signatures,
+});
+
+/** Notes what it is asked to verify. */
+function recordSignatures(): ChunkSignatures & { readonly seen: string[] } {
+  const seen: string[] = [];
+  return {
+    seen,
+    verifyChunk: (hash, signature) => void seen.push(`chunk ${hash} ${signature}`),
+    verifyTrailer: (hash, signature) => void seen.push(`trailer ${hash} ${signature}`),
+  };
+}
+
+function codeOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof S3Error) return error.code;
+    throw error;
+  }
+  return 'accepted';
+}
+
+const trailed = '5\r\nhello\r\n6\r\n world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n';
+const signedBody = `5;chunk-signature=${signatureA}\r\nhello\r\n0;chunk-signature=${signatureB}\r\n\r\n`;
+
+describe.each([Infinity, 1, 2, 3, 7])('cut into %d bytes', (cutBytes) => {
+  test('chunks become the payload, and the trailer is told', () => {
+    const { payload, fields } = decode(trailed, unsigned(11), cutBytes);
+    expect(payload).toBe('hello world');
+    expect(fields).toEqual({ 'x-amz-checksum-crc32': 'DUoRhQ==' });
+  });
+
+  test('an empty payload is its last chunk alone', () => {
+    expect(decode('0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n', unsigned(0), cutBytes)).toMatchObject({ payload: '' });
+  });
+
+  test('every signed chunk is shown to its signature, and the trailer to its own', () => {
+    const signatures = recordSignatures();
+    const trailer = 'x-amz-checksum-crc32:NhCmhg==\r\n';
+    const text = `${signedBody.slice(0, -2)}${trailer}x-amz-trailer-signature:${signatureA}\r\n\r\n`;
+    const { payload, fields } = decode(text, signed(5, signatures, true), cutBytes);
+    expect(payload).toBe('hello');
+    expect(fields).toEqual({ 'x-amz-checksum-crc32': 'NhCmhg==' });
+    expect(signatures.seen).toEqual([
+      `chunk ${sha256('hello')} ${signatureA}`,
+      `chunk ${sha256('')} ${signatureB}`,
+      `trailer ${sha256('x-amz-checksum-crc32:NhCmhg==\n')} ${signatureA}`,
+    ]);
+  });
+
+  test('payload that looks like framing stays payload', () => {
+    const inner = '0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n';
+    const text = `${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`;
+    expect(decode(text, unsigned(inner.length), cutBytes)).toMatchObject({ payload: inner, fields: {} });
+  });
+});
+
+test("lines of the trailer may end as in S3's own example", () => {
+  const text = '0\r\nx-amz-checksum-crc32c:sOO8/Q==\n\r\n\r\n';
+  expect(decode(text, unsigned(0)).fields).toEqual({ 'x-amz-checksum-crc32c': 'sOO8/Q==' });
+});
+
+test('signatures are read over where nobody is asked for credentials', () => {
+  expect(decode(signedBody, signed(5)).payload).toBe('hello');
+});
+
+test('large chunks stay where they are, small ones are moved together', () => {
+  const large = (letter: string) => `2000\r\n${letter.repeat(0x2000)}\r\n`;
+  const small = Array.from({ length: 50 }, () => '1\r\nx\r\n').join('');
+  const text = `${large('a')}${large('b')}${small}${large('c')}0\r\n\r\n`;
+  const { payload, pieces } = decode(text, unsigned(3 * 0x2000 + 50));
+  expect(payload).toBe('a'.repeat(0x2000) + 'b'.repeat(0x2000) + 'x'.repeat(50) + 'c'.repeat(0x2000));
+  expect(pieces).toEqual([0x2000, 0x2000 + 50, 0x2000]);
+});
+
+test('a wrong signature ends it as soon as its chunk is whole', () => {
+  const signatures: ChunkSignatures = {
+    verifyChunk: () => {
+      throw new S3Error('SignatureDoesNotMatch');
+    },
+    verifyTrailer: () => undefined,
+  };
+  const decoder = new AwsChunkedDecoder(signed(5, signatures));
+  const data = signedBody.indexOf('hello');
+  decoder.write(Buffer.from(signedBody.slice(0, data + 4)));
+  expect(codeOf(() => decoder.write(Buffer.from('o')))).toBe('SignatureDoesNotMatch');
+});
+
+describe('refused', () => {
+  test.each<[name: string, text: string, options: AwsChunkedDecoderOptions, code: string]>([
+    ['a size that is no number', 'g\r\n', unsigned(5), 'InvalidRequest'],
+    ['a size with a sign', '+5\r\nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
+    ['a size with 0x', '0x5\r\nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
+    ['a size that is empty', '\r\nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
+    ['a size past all numbers', `${'f'.repeat(16)}\r\n`, unsigned(5), 'InvalidRequest'],
+    ['a line without an end', '1'.repeat(200), unsigned(5), 'InvalidRequest'],
+    ['a line that ends in LF alone', '5\nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
+    ['an unknown extension', '5;name=value\r\nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
+    ['a signature where none is announced', signedBody, unsigned(5), 'InvalidRequest'],
+    ['no signature where one is announced', '5\r\nhello\r\n0\r\n\r\n', signed(5), 'InvalidRequest'],
+    ['data without a line end', '5\r\nhello0\r\n\r\n', unsigned(5), 'InvalidRequest'],
+    ['data longer than its chunk', '4\r\nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
+    ['more than was announced', '5\r\nhello\r\n1\r\nx\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
+    ['less than was announced', '4\r\nhell\r\n0\r\n\r\n', unsigned(5), 'IncompleteBody'],
+    ['an end in the middle of a chunk', '5\r\nhel', unsigned(5), 'IncompleteBody'],
+    ['an end before the last chunk', '5\r\nhello\r\n', unsigned(5), 'IncompleteBody'],
+    ['nothing at all', '', unsigned(0), 'IncompleteBody'],
+    ['bytes behind the end', `${signedBody}garbage`, signed(5), 'MalformedTrailerError'],
+    ['a trailer where none is announced', `${signedBody}a:b\r\n`, signed(5), 'InvalidRequest'],
+    ['bytes behind the trailer', `${trailed}garbage`, unsigned(11), 'MalformedTrailerError'],
+    ['a field twice', `0\r\na:1\r\nA:2\r\n\r\n`, unsigned(0), 'MalformedTrailerError'],
+    ['a field without a name', `0\r\n:1\r\n\r\n`, unsigned(0), 'MalformedTrailerError'],
+    ['an endless trailer', `0\r\na:${'1'.repeat(2000)}\r\n\r\n`, unsigned(0), 'InvalidRequest'],
+    [
+      'a signed trailer without its signature',
+      `0;chunk-signature=${signatureA}\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n`,
+      signed(0, undefined, true),
+      'MalformedTrailerError',
+    ],
+    [
+      'a signature on an unsigned trailer',
+      `0\r\nx-amz-trailer-signature:${signatureA}\r\n\r\n`,
+      unsigned(0),
+      'MalformedTrailerError',
+    ],
+  ])('%s', (_, text, options, code) => {
+    expect(codeOf(() => decode(text, options))).toBe(code);
+    expect(codeOf(() => decode(text, options, 1))).toBe(code);
+  });
+});
