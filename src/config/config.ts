@@ -3,6 +3,8 @@
 /** Deeply frozen. Made by loadConfig and embeddedConfig only. */
 export interface Config {
   readonly server: ServerConfig;
+  /** Shared by the processes and machines that must agree; undefined: each process stands alone. */
+  readonly redis: RedisConfig | undefined;
   /** In the order of the file; at least one. */
   readonly buckets: readonly BucketConfig[];
   readonly logging: LoggingConfig;
@@ -10,11 +12,18 @@ export interface Config {
   readonly notices: readonly string[];
 }
 
+export interface RedisConfig {
+  /** `redis://` or `rediss://`, perhaps with user, password and database. */
+  readonly url: string;
+}
+
 export interface ServerConfig {
   readonly address: ListenAddress;
   /** Processes on the same port; `auto` is one for each core. */
   readonly workers: number | 'auto';
   readonly tls?: TlsConfig;
+  /** Addresses and CIDR ranges of proxies whose X-Forwarded-For, -Proto and -Host are believed. */
+  readonly trustedProxies: readonly string[];
   readonly limits: LimitsConfig;
   /** How long open requests may take to end after a stop signal. */
   readonly drainMs: number;
@@ -61,6 +70,7 @@ export interface BucketConfig {
   readonly pathPrefix: string | undefined;
   readonly storage: StorageConfig;
   readonly auth: AuthConfig;
+  readonly cors: CorsConfig | undefined;
   readonly upload: UploadConfig;
 }
 
@@ -99,18 +109,128 @@ export interface FilesystemStorageConfig {
   readonly root: string;
 }
 
-export type AuthConfig = { readonly enabled: false } | { readonly enabled: true; readonly jwt: JwtConfig };
+export type AuthConfig = { readonly enabled: false } | EnabledAuthConfig;
+
+/** At least one of the two. */
+export interface EnabledAuthConfig {
+  readonly enabled: true;
+  readonly jwt?: JwtConfig;
+  readonly sigv4?: SigV4Config;
+}
+
+export const jwtAlgorithms = [
+  'HS256',
+  'HS384',
+  'HS512',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
+export type JwtAlgorithm = (typeof jwtAlgorithms)[number];
 
 export interface JwtConfig {
-  readonly algorithm: 'HS256';
-  /** At least 32 bytes of UTF-8. */
-  readonly secret: string;
+  /** Never empty. All of them HS with a secret; none of them HS with another key. */
+  readonly algorithms: readonly JwtAlgorithm[];
+  readonly key: JwtKeyConfig;
   /** When set, the token's `iss` must be this. */
   readonly issuer?: string;
   /** When set, the token's `aud` must hold one of these; never empty. */
   readonly audience?: readonly string[];
   /** How far the clocks of the issuer and of this machine may differ. In seconds, as JWT's own times are. */
   readonly clockSkewSeconds: number;
+  /** Where a token is looked for, in this order; never empty. */
+  readonly tokenSources: readonly TokenSource[];
+  /** All must hold. */
+  readonly claims: readonly ClaimRule[];
+}
+
+export type JwtKeyConfig =
+  /** At least as many bytes of UTF-8 as the largest algorithm's digest. */
+  | { readonly kind: 'secret'; readonly secret: string }
+  /** SPKI or X.509 in PEM. */
+  | { readonly kind: 'public-key'; readonly pem: string }
+  | JwksConfig;
+
+export interface JwksConfig {
+  readonly kind: 'jwks';
+  readonly url: string;
+  /** Keys older than this are fetched anew. */
+  readonly cacheTtlMs: number;
+  /** An unknown `kid` leads to a fetch at most this often. */
+  readonly cooldownMs: number;
+  /** While the identity provider is away, the last good keys are used until they are this old. */
+  readonly maxStaleMs: number;
+  readonly timeoutMs: number;
+}
+
+export type TokenSource =
+  | { readonly type: 'bearer' }
+  /** Header names in lower case. */
+  | { readonly type: 'query' | 'header' | 'cookie'; readonly name: string };
+
+/** What must be true of a claim: every operator that is given. A claim that is absent meets `exists: false` alone. */
+export interface ClaimRule {
+  /**
+   * Names between dots. A name may hold dots itself: at each step the longest that is there counts. Nothing within a list
+   * can be named.
+   */
+  readonly claim: string;
+  /** The same value of the same type. */
+  readonly equals?: ClaimValue;
+  /** The claim is a list that holds it, or text that has it as one of its words between spaces, as a `scope` has. */
+  readonly contains?: ClaimValue;
+  /** The claim equals one of these. */
+  readonly in?: readonly ClaimValue[];
+  /** A regular expression in RE2's syntax that matches the whole text. */
+  readonly matches?: string;
+  /** The claim is a finite number, and greater. */
+  readonly gt?: number;
+  /** The claim is a finite number, and less. */
+  readonly lt?: number;
+  /** Whether the claim is there; null is as good as absent. */
+  readonly exists?: boolean;
+}
+
+export type ClaimValue = string | number | boolean;
+
+export interface SigV4Config {
+  /** Never empty; no two of one access key. */
+  readonly credentials: readonly SigV4Credential[];
+  /** Of the scope that clients must sign for. */
+  readonly region: string;
+  readonly service: string;
+  readonly maxClockSkewMs: number;
+  /** A signature is accepted once. */
+  readonly rejectReplays: boolean;
+  /** Whether `UNSIGNED-PAYLOAD` and `STREAMING-UNSIGNED-PAYLOAD-TRAILER` are accepted. */
+  readonly allowUnsignedPayload: boolean;
+}
+
+export interface SigV4Credential {
+  readonly accessKey: string;
+  readonly secretKey: string;
+  /** Of temporary credentials: then every request must carry it as `x-amz-security-token`. */
+  readonly sessionToken?: string;
+  /** Who that is, for policies and logs. */
+  readonly subject: string;
+}
+
+/** Cross-origin requests of browsers. Source: Fetch Standard, "HTTP-CORS protocol". */
+export interface CorsConfig {
+  /** `*`, exact origins, or origins with one `*` in them such as `https://*.example.com`; never empty. */
+  readonly allowedOrigins: readonly string[];
+  /** In lower case, `*` as a wildcard; never empty. */
+  readonly allowedHeaders: readonly string[];
+  readonly maxAgeSeconds: number;
+  /** Cookies and the like; never with an origin that has a wildcard. */
+  readonly allowCredentials: boolean;
 }
 
 export interface UploadConfig {

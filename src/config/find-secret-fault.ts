@@ -1,14 +1,13 @@
-// Why a shared secret is not fit to sign tokens with.
+// Why a shared secret is not fit to sign with.
 
-const minBytes = 32;
 /** Text that stands in documentation, templates and jwt.io for a secret still to be chosen; separators left out. */
 const placeholder = /changeme|changethis|replaceme|replacethis|^your.{0,24}(?:secret|key)|placeholder|atleast256bits/;
 
 /**
- * What is wrong with the secret of an HS256 key, or undefined. A key of HMAC-SHA-256 has at least 256 bits
- * (RFC 7518, section 3.2).
+ * What is wrong with the secret, or undefined.
+ * @param minBytes of UTF-8. A key of HMAC-SHA-256 in a JWT has at least 256 bits (RFC 7518, section 3.2).
  */
-export function findSecretFault(secret: string): string | undefined {
+export function findSecretFault(secret: string, minBytes = 32): string | undefined {
   if (secret.includes('${')) return 'must not hold a ${ that was never filled in';
   if (Buffer.byteLength(secret, 'utf8') < minBytes) return `must have at least ${minBytes} bytes`;
   if (placeholder.test(secret.toLowerCase().replaceAll(/[^a-z0-9]/g, ''))) return 'is a placeholder: choose a secret';

@@ -2,11 +2,8 @@
 // unprotected bucket for a protected one.
 
 const laterKeys: Readonly<Record<string, readonly string[]>> = {
-  '': ['redis', 'ui', 'metrics', 'tracing'],
-  server: ['trusted_proxies'],
-  'buckets[]': ['authz', 'access', 'cors'],
-  'buckets[].auth': ['sigv4'],
-  'buckets[].auth.jwt': ['algorithms', 'public_key', 'jwks_url', 'cache_ttl_seconds', 'token_sources', 'claims'],
+  '': ['ui', 'metrics', 'tracing'],
+  'buckets[]': ['authz', 'access'],
   'buckets[].upload': [
     'allowed_content_types',
     'overwrite',

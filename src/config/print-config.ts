@@ -1,29 +1,44 @@
 // The effective configuration as YAML, secrets hidden.
 import { stringify } from 'yaml';
-import type { AuthConfig, BucketConfig, Config, S3StorageConfig, ServerConfig, UploadConfig } from './config.ts';
+import type {
+  AuthConfig,
+  BucketConfig,
+  Config,
+  CorsConfig,
+  JwtConfig,
+  JwtKeyConfig,
+  S3StorageConfig,
+  ServerConfig,
+  SigV4Config,
+  UploadConfig,
+} from './config.ts';
 import type { ConfigInput } from './schema.ts';
 
 type BucketInput = ConfigInput['buckets'][number];
+type JwtInput = NonNullable<NonNullable<BucketInput['auth']>['jwt']>;
 
 /** Too short for a secret, so that nobody can start with what was printed. */
 const hidden = '(hidden)';
 
 /** YAML with the keys of the configuration file, every default written out. */
-export function printConfig({ server, buckets, logging }: Config): string {
+export function printConfig({ server, redis, buckets, logging }: Config): string {
   const input: ConfigInput = {
     server: fromServer(server),
+    ...(redis && { redis: { url: hidden } }),
     buckets: buckets.map(fromBucket),
     logging: { level: logging.level, format: logging.format },
   };
   return stringify(input, { aliasDuplicateObjects: false, lineWidth: 0, keepUndefined: false });
 }
 
-function fromServer({ address, workers, tls, limits, drainMs, stateDir }: ServerConfig): ConfigInput['server'] {
+function fromServer(server: ServerConfig): ConfigInput['server'] {
+  const { address, workers, tls, trustedProxies, limits, drainMs, stateDir } = server;
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   return {
     address: `${host}:${address.port}`,
     workers,
     ...(tls && { tls: { cert_file: tls.certFile, key_file: tls.keyFile } }),
+    trusted_proxies: [...trustedProxies],
     limits: {
       max_header_bytes: limits.maxHeaderBytes,
       max_connections: limits.maxConnections,
@@ -38,12 +53,13 @@ function fromServer({ address, workers, tls, limits, drainMs, stateDir }: Server
   };
 }
 
-function fromBucket({ name, isPattern, pathPrefix, storage, auth, upload }: BucketConfig): BucketInput {
+function fromBucket({ name, isPattern, pathPrefix, storage, auth, cors, upload }: BucketConfig): BucketInput {
   return {
     name,
     ...(!isPattern && { path_prefix: pathPrefix }),
     ...(storage.kind === 's3' ? { s3: fromS3(storage) } : { filesystem: { root: storage.root } }),
     auth: fromAuth(auth),
+    cors: cors && fromCors(cors),
     upload: fromUpload(upload),
   };
 }
@@ -76,16 +92,69 @@ function fromS3({
 
 function fromAuth(auth: AuthConfig): BucketInput['auth'] {
   if (!auth.enabled) return { enabled: false };
-  const { algorithm, issuer, audience, clockSkewSeconds } = auth.jwt;
   return {
     enabled: true,
-    jwt: {
-      algorithm,
-      secret: hidden,
-      issuer,
-      audience: audience && [...audience],
-      clock_skew_seconds: clockSkewSeconds,
-    },
+    ...(auth.jwt && { jwt: fromJwt(auth.jwt) }),
+    ...(auth.sigv4 && { sigv4: fromSigV4(auth.sigv4) }),
+  };
+}
+
+function fromJwt({ algorithms, key, issuer, audience, clockSkewSeconds, tokenSources, claims }: JwtConfig): JwtInput {
+  return {
+    algorithms: [...algorithms],
+    ...fromJwtKey(key),
+    issuer,
+    audience: audience && [...audience],
+    clock_skew_seconds: clockSkewSeconds,
+    token_sources: tokenSources.map((source) => ({ ...source })),
+    claims: claims.map(({ in: values, ...rule }) => ({ ...rule, ...(values && { in: [...values] }) })),
+  };
+}
+
+function fromJwtKey(key: JwtKeyConfig): JwtInput {
+  switch (key.kind) {
+    case 'secret':
+      return { secret: hidden };
+    case 'public-key':
+      return { public_key: key.pem };
+    case 'jwks':
+      return {
+        jwks_url: key.url,
+        cache_ttl_seconds: key.cacheTtlMs / 1000,
+        cooldown_seconds: key.cooldownMs / 1000,
+        max_stale_seconds: key.maxStaleMs / 1000,
+        fetch_timeout_seconds: key.timeoutMs / 1000,
+      };
+  }
+}
+
+function fromSigV4(sigv4: SigV4Config): NonNullable<BucketInput['auth']>['sigv4'] {
+  return {
+    credentials: sigv4.credentials.map(({ accessKey, sessionToken, subject }) => ({
+      access_key: accessKey,
+      secret_key: hidden,
+      ...(sessionToken !== undefined && { session_token: hidden }),
+      subject,
+    })),
+    region: sigv4.region,
+    service: sigv4.service,
+    max_clock_skew_seconds: sigv4.maxClockSkewMs / 1000,
+    reject_replays: sigv4.rejectReplays,
+    allow_unsigned_payload: sigv4.allowUnsignedPayload,
+  };
+}
+
+function fromCors({
+  allowedOrigins,
+  allowedHeaders,
+  maxAgeSeconds,
+  allowCredentials,
+}: CorsConfig): BucketInput['cors'] {
+  return {
+    allowed_origins: [...allowedOrigins],
+    allowed_headers: [...allowedHeaders],
+    max_age_seconds: maxAgeSeconds,
+    allow_credentials: allowCredentials,
   };
 }
 

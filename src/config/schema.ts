@@ -1,18 +1,17 @@
 // The configuration file's shape, its defaults, and what its values must hold between them. Every object is strict.
 import { z } from 'zod';
 import { findBucketNameFault, findBucketPatternFault } from '../bucket-name.ts';
-import { findSecretFault } from './find-secret-fault.ts';
+import { auth } from './auth-schema.ts';
+import { findAddressRangeFault } from './find-address-range-fault.ts';
+import { findOriginFault } from './find-origin-fault.ts';
 import { parseListenAddress } from './parse-listen-address.ts';
+import { holds, isMapping } from './rules-between-values.ts';
 import { flag, integer, seconds, size, text, textWithout } from './scalars.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const GiB = 1024 * MiB;
 const TiB = 1024 * GiB;
-
-// `when` lets a rule between values run whatever else is wrong, as long as its own values are right: all faults at once.
-const isMapping = ({ value }: { value: unknown }) => z.looseObject({}).safeParse(value).success;
-const holds = (shape: z.ZodType) => ({ when: ({ value }: { value: unknown }) => shape.safeParse(value).success });
 
 const limits = z.strictObject({
   max_header_bytes: size(1 * KiB, 1 * MiB).prefault(16_384),
@@ -37,6 +36,7 @@ const server = z.strictObject({
     .union([integer(1, 1024), z.literal('auto')], { error: 'must be a whole number from 1 to 1024, or auto' })
     .prefault(1),
   tls: z.strictObject({ cert_file: text(), key_file: text() }).optional(),
+  trusted_proxies: z.array(textWithout(findAddressRangeFault)).prefault([]),
   limits: limits.prefault({}),
   shutdown: z.strictObject({ drain_seconds: seconds(0).prefault(30) }).prefault({}),
   state_dir: text().prefault('./.mizuchi'),
@@ -81,31 +81,34 @@ const s3 = z
     { when: isMapping },
   );
 
-const jwt = z.strictObject({
-  algorithm: z
-    .literal('HS256', {
-      error: ({ input }) =>
-        /^(?:[HRP]S(?:256|384|512)|ES(?:256|384|512)|EdDSA)$/.test(String(input))
-          ? 'is not supported by this version: only HS256 is'
-          : 'must be HS256',
-    })
-    .prefault('HS256'),
-  secret: textWithout(findSecretFault),
-  issuer: text().optional(),
-  audience: z.union([text(), z.array(text()).min(1)], { error: 'must be text, or a list of texts' }).optional(),
-  clock_skew_seconds: seconds(0, 3600).prefault(30),
-});
-
-const auth = z.strictObject({ enabled: flag().prefault(true), jwt: jwt.optional() }).superRefine(
-  (value, context) => {
-    if (!value.enabled || value.jwt !== undefined) return;
-    context.addIssue({
-      code: 'custom',
-      message: 'has no jwt: without one nobody could upload (or set enabled: false)',
-    });
-  },
-  { when: isMapping },
-);
+const cors = z
+  .strictObject({
+    allowed_origins: z.array(textWithout(findOriginFault)).min(1),
+    allowed_headers: z
+      .array(
+        textWithout((name) =>
+          /^(?!.*\*.*\*)[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)
+            ? undefined
+            : 'must be a header name, with one * at most',
+        ),
+      )
+      .min(1)
+      .prefault(['*']),
+    max_age_seconds: integer(0, 86_400).prefault(600),
+    allow_credentials: flag().prefault(false),
+  })
+  .superRefine(
+    (value, context) => {
+      if (
+        !value.allow_credentials ||
+        !value.allowed_origins.some((origin) => origin === 'null' || origin.includes('*'))
+      )
+        return;
+      const message = 'needs listed origins: with * or null any site could act in the name of its visitors';
+      context.addIssue({ code: 'custom', path: ['allow_credentials'], message });
+    },
+    holds(z.looseObject({ allow_credentials: flag(), allowed_origins: z.array(z.string()) })),
+  );
 
 const delayMs = () => integer(0, 300_000);
 
@@ -151,6 +154,7 @@ const bucket = z
     s3: s3.optional(),
     filesystem: z.strictObject({ root: text() }).optional(),
     auth: auth.prefault({}),
+    cors: cors.optional(),
     upload: upload.prefault({}),
   })
   .superRefine(
@@ -203,11 +207,35 @@ const logging = z.strictObject({
   format: z.enum(['json', 'pretty']).optional(),
 });
 
-export const configSchema = z.strictObject({
-  server: server.prefault({}),
-  buckets,
-  logging: logging.prefault({}),
+const redis = z.strictObject({
+  url: textWithout((url) =>
+    /^rediss?:\/\/[^\s]+$/.test(url) && URL.canParse(url) ? undefined : 'must be a redis:// or rediss:// URL',
+  ),
 });
+
+export const configSchema = z
+  .strictObject({
+    server: server.prefault({}),
+    redis: redis.optional(),
+    buckets,
+    logging: logging.prefault({}),
+  })
+  .superRefine(
+    ({ server: { workers }, redis: shared, buckets: entries }, context) => {
+      if (workers === 1 || shared !== undefined) return;
+      for (const [index, { auth: credentials }] of entries.entries()) {
+        if (credentials?.sigv4?.reject_replays !== true) continue;
+        const message = 'needs redis.url where there are several workers: each would accept a signature once';
+        context.addIssue({ code: 'custom', path: ['buckets', index, 'auth', 'sigv4', 'reject_replays'], message });
+      }
+    },
+    holds(
+      z.looseObject({
+        server: z.looseObject({ workers: z.unknown() }),
+        buckets: z.array(z.looseObject({ auth: z.looseObject({ sigv4: z.looseObject({}).optional() }) })),
+      }),
+    ),
+  );
 
 /** What may stand in the file, after its variables are replaced. */
 export type ConfigInput = z.input<typeof configSchema>;

@@ -1,4 +1,5 @@
 // What is refused, all at once, each with its place in the file.
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, type ConfigFault } from '../../../src/config/config-error.ts';
 import { loadConfig } from '../../../src/config/load-config.ts';
@@ -19,8 +20,16 @@ const pathsOf = (text: string) => faultsOf(text).map(({ path }) => path);
 const jwt = `jwt: { secret: ${secret} }`;
 const bucketWith = (settings: string) => `buckets: [{ name: uploads, ${settings} }]`;
 const sound = bucketWith(`s3: {}, auth: { ${jwt} }`);
-const withAlgorithm = (name: string) =>
-  faultsOf(bucketWith(`s3: {}, auth: { jwt: { secret: ${secret}, algorithm: ${name} } }`));
+const jwtFaults = (settings: string) =>
+  faultsOf(bucketWith(`s3: {}, auth: { jwt: { ${settings} } }`)).map(({ path, message }) => [
+    path.replace('buckets[0].auth.jwt', ''),
+    message,
+  ]);
+const sigV4Faults = (settings: string) =>
+  faultsOf(bucketWith(`s3: {}, auth: { sigv4: { ${settings} } }`)).map(({ path, message }) => [
+    path.replace('buckets[0].auth.sigv4', ''),
+    message,
+  ]);
 const two = (first: string, second: string) =>
   faultsOf(`buckets:\n  - { ${first}, s3: {}, auth: { ${jwt} } }\n  - { ${second}, s3: {}, auth: { ${jwt} } }`);
 const withKeys = (keys: string) => pathsOf(bucketWith(`s3: { ${keys} }, auth: { ${jwt} }`));
@@ -67,7 +76,7 @@ logging:
     {
       path: 'buckets[1].auth',
       line: 18,
-      message: 'has no jwt: without one nobody could upload (or set enabled: false)',
+      message: 'has neither jwt nor sigv4: nobody could upload (or set enabled: false)',
     },
     { path: 'logging.level', line: 20, message: expect.stringContaining('must be trace or debug or info') },
   ]);
@@ -84,22 +93,15 @@ test('the message lists the faults, and holds no configured value', () => {
 
 describe('keys of the design that this version does not honour', () => {
   test.each([
-    ['redis', `redis: { url: x }\n${sound}`],
     ['ui', `ui: { enabled: false }\n${sound}`],
     ['metrics', `metrics: { enabled: true }\n${sound}`],
     ['tracing', `tracing:\n${sound}`],
-    ['server.trusted_proxies', `server: { trusted_proxies: [] }\n${sound}`],
     ['logging.keys', `logging: { keys: plain }\n${sound}`],
     ['logging.subjects', `logging: { subjects: hashed }\n${sound}`],
     ['logging.audit', `logging: { audit: { enabled: false } }\n${sound}`],
-    ...['authz', 'access', 'cors'].map((key) => [
+    ...['authz', 'access'].map((key) => [
       `buckets[0].${key}`,
       bucketWith(`s3: {}, auth: { ${jwt} }, ${key}: { enabled: false }`),
-    ]),
-    ['buckets[0].auth.sigv4', bucketWith(`s3: {}, auth: { ${jwt}, sigv4: { region: us-east-1 } }`)],
-    ...['algorithms', 'public_key', 'jwks_url', 'cache_ttl_seconds', 'token_sources', 'claims'].map((key) => [
-      `buckets[0].auth.jwt.${key}`,
-      bucketWith(`s3: {}, auth: { jwt: { secret: ${secret}, ${key}: [HS256] } }`),
     ]),
     ...[
       'allowed_content_types',
@@ -114,11 +116,6 @@ describe('keys of the design that this version does not honour', () => {
     ].map((key) => [`buckets[0].upload.${key}`, bucketWith(`s3: {}, auth: { ${jwt} }, upload: { ${key}: "" }`)]),
   ])('%s', (path, text) => {
     expect(faultsOf(text ?? '')).toMatchObject([{ path, message: 'not supported by this version' }]);
-  });
-
-  test('another algorithm', () => {
-    expect(withAlgorithm('RS256')).toMatchObject([{ message: 'is not supported by this version: only HS256 is' }]);
-    expect(withAlgorithm('none')).toMatchObject([{ message: 'must be HS256' }]);
   });
 
   test('the same key where the design has none is unknown', () => {
@@ -223,6 +220,111 @@ test('authentication is closed by default', () => {
   ]);
 });
 
+describe('jwt', () => {
+  const p256 = JSON.stringify(
+    generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ type: 'spki', format: 'pem' }),
+  );
+  const jwksUrl = 'jwks_url: "https://login.example.com/keys"';
+
+  test.each([
+    [`secret: ${secret}`],
+    [`secret: ${secret}, algorithm: HS256`],
+    [`secret: ${secret.repeat(2)}, algorithms: [HS256, HS384, HS512]`],
+    [`${jwksUrl}, algorithms: [RS256, PS512, ES384, EdDSA]`],
+    [`public_key: ${p256}, algorithm: ES256`],
+  ])('{ %s } is sound', (settings) => {
+    expect(jwtFaults(settings)).toEqual([]);
+  });
+
+  const oneKey = 'needs exactly one of secret, public_key and jwks_url';
+  const known = expect.stringContaining('must be one of HS256');
+  test.each([
+    ['', '.secret', oneKey],
+    [`secret: ${secret}, ${jwksUrl}`, '', oneKey],
+    [`secret: ${secret}, algorithm: none`, '.algorithm', known],
+    [`secret: ${secret}, algorithms: [hs256]`, '.algorithms[0]', known],
+    [`secret: ${secret}, algorithms: []`, '.algorithms', expect.anything()],
+    [`secret: ${secret}, algorithm: HS256, algorithms: [HS256]`, '.algorithm', 'or algorithms, not both'],
+    [`secret: ${secret}, algorithm: HS384`, '.secret', 'must have at least 48 bytes'],
+    [`secret: ${secret}, algorithms: [HS256, HS512]`, '.secret', 'must have at least 64 bytes'],
+    [`secret: ${secret}, algorithm: RS256`, '.algorithm', 'must be HS256, HS384 or HS512 for a secret'],
+    [`secret: ${secret}, algorithms: [HS256, ES256]`, '.algorithms', 'must be HS256, HS384 or HS512 for a secret'],
+    [jwksUrl, '.algorithms', 'is required beside jwks_url'],
+    [`${jwksUrl}, algorithms: [HS256]`, '.algorithms', 'must not be HS… for jwks_url'],
+    [`public_key: ${p256}`, '.algorithms', 'is required beside public_key'],
+    [`public_key: ${p256}, algorithm: HS256`, '.algorithm', 'must not be HS… for public_key'],
+    [`public_key: ${p256}, algorithm: RS256`, '.public_key', expect.anything()],
+    [`public_key: nonsense, algorithm: RS256`, '.public_key', expect.anything()],
+    ['jwks_url: "file:///etc/keys", algorithm: RS256', '.jwks_url', 'must be an http:// or https:// URL'],
+    [`secret: ${secret}, token_sources: []`, '.token_sources', expect.anything()],
+    [`secret: ${secret}, token_sources: [{ type: body }]`, '.token_sources[0].type', expect.stringContaining('bearer')],
+    [`secret: ${secret}, token_sources: [{ type: query }]`, '.token_sources[0].name', 'is required'],
+    [
+      `secret: ${secret}, token_sources: [{ type: header, name: Authorization }]`,
+      '.token_sources[0].name',
+      'must not be Authorization: use bearer',
+    ],
+    [`secret: ${secret}, token_sources: [{ type: cookie, name: "a b" }]`, '.token_sources[0].name', 'must be a name'],
+    [
+      `secret: ${secret}, claims: [{ claim: a }]`,
+      '.claims[0]',
+      'needs one of equals, contains, in, matches, gt, lt, exists',
+    ],
+    [`secret: ${secret}, claims: [{ claim: a, matches: "(" }]`, '.claims[0].matches', expect.anything()],
+    [`secret: ${secret}, claims: [{ claim: a, equal: b }]`, '.claims[0].equal', 'unknown key'],
+  ])('{ %s }: %s', (settings, path, message) => {
+    expect(jwtFaults(settings)).toContainEqual([path, message]);
+  });
+});
+
+describe('sigv4', () => {
+  const pair = 'access_key: AKIDALICE, secret_key: kJ3nV8sQ2wX5zB7c';
+  const needs = 'needs access_key and secret_key, or credentials';
+  test.each<[string, (string | object)[][]]>([
+    [pair, []],
+    [`credentials: [{ ${pair} }]`, []],
+    ['', [['', needs]]],
+    [`${pair}, credentials: [{ ${pair} }]`, [['', needs]]],
+    ['access_key: AKIDALICE', [['.secret_key', 'is required beside the other']]],
+    ['secret_key: kJ3nV8sQ2wX5zB7c', [['.access_key', 'is required beside the other']]],
+    ['access_key: AKIDALICE, secret_key: short', [['.secret_key', 'must have at least 16 bytes']]],
+    ['access_key: AKIDALICE, secret_key: change-me-change-me', [['.secret_key', 'is a placeholder: choose a secret']]],
+    ['access_key: "a/b,c", secret_key: kJ3nV8sQ2wX5zB7c', [['.access_key', expect.anything()]]],
+    [
+      `credentials: [{ ${pair} }, { ${pair}, subject: other }]`,
+      [['.credentials[1].access_key', 'is that of credentials[0] already']],
+    ],
+    [`${pair}, region: "a/b"`, [['.region', expect.anything()]]],
+    [`${pair}, color: red`, [['.color', 'unknown key']]],
+  ])('{ %s }', (settings, faults) => {
+    expect(sigV4Faults(settings)).toEqual(faults);
+  });
+
+  test('several workers cannot tell a replay without Redis', () => {
+    const replays = bucketWith(`s3: {}, auth: { sigv4: { ${pair}, reject_replays: true } }`);
+    expect(pathsOf(`server: { workers: 2 }\n${replays}`)).toEqual(['buckets[0].auth.sigv4.reject_replays']);
+    expect(pathsOf(`server: { workers: auto }\n${replays}`)).toEqual(['buckets[0].auth.sigv4.reject_replays']);
+    expect(pathsOf(replays)).toEqual([]);
+    expect(pathsOf(`server: { workers: 2 }\nredis: { url: "redis://localhost" }\n${replays}`)).toEqual([]);
+  });
+});
+
+describe('cors', () => {
+  test.each([
+    ['allowed_origins: ["*"]', []],
+    ['allowed_origins: [https://a.example], allow_credentials: true', []],
+    ['', ['buckets[0].cors.allowed_origins']],
+    ['allowed_origins: []', ['buckets[0].cors.allowed_origins']],
+    ['allowed_origins: [https://a.example/path]', ['buckets[0].cors.allowed_origins[0]']],
+    ['allowed_origins: ["*"], allow_credentials: true', ['buckets[0].cors.allow_credentials']],
+    ['allowed_origins: ["null"], allow_credentials: true', ['buckets[0].cors.allow_credentials']],
+    ['allowed_origins: ["*"], allowed_headers: ["a b"]', ['buckets[0].cors.allowed_headers[0]']],
+    ['allowed_origins: ["*"], allowed_headers: ["x-*-*"]', ['buckets[0].cors.allowed_headers[0]']],
+  ])('{ %s }', (settings, paths) => {
+    expect(pathsOf(bucketWith(`s3: {}, auth: { ${jwt} }, cors: { ${settings} }`))).toEqual(paths);
+  });
+});
+
 test.each([
   ['server: { workers: 0 }', 'server.workers', 'must be at least 1'],
   ['server: { workers: all }', 'server.workers', 'must be a whole number from 1 to 1024, or auto'],
@@ -245,6 +347,9 @@ test.each([
   ['server: { tls: { cert_file: a } }', 'server.tls.key_file', 'is required'],
   ['server: { state_dir: "" }', 'server.state_dir', 'must not be empty'],
   ['server: { shutdown: { drain_seconds: soon } }', 'server.shutdown.drain_seconds', 'must be a number'],
+  ['server: { trusted_proxies: [nowhere] }', 'server.trusted_proxies[0]', expect.anything()],
+  ['redis: { url: "http://redis" }', 'redis.url', 'must be a redis:// or rediss:// URL'],
+  ['redis: {}', 'redis.url', 'is required'],
   ['logging: { format: xml }', 'logging.format', 'must be json or pretty'],
 ])('%s', (text, path, message) => {
   expect(faultsOf(`${text}\n${sound}`)).toEqual([{ path, line: 1, message }]);

@@ -1,4 +1,5 @@
 // config.example.yaml and config.schema.json say what the schema says.
+import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -17,6 +18,11 @@ const uncommented = example.replaceAll(/^( *)#(?=\S)/gm, '$1');
 const schema: SchemaNode = JSON.parse(buildJsonSchema());
 const env = {
   JWT_SECRET: 'Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Ya',
+  JWT_PUBLIC_KEY: generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  ALICE_SECRET_KEY: 'kJ3nV8sQ2wX5zB7c',
+  ALICE_SESSION_TOKEN: 'd',
+  BACKUP_SECRET_KEY: 'pL9mT4rY6uE1oI0a',
+  REDIS_PASSWORD: 'e',
   AWS_ACCESS_KEY_ID: 'a',
   AWS_SECRET_ACCESS_KEY: 'b',
   AWS_SESSION_TOKEN: 'c',
@@ -54,7 +60,7 @@ function withoutDefaults(value: unknown, node: SchemaNode): unknown {
 
 describe('config.example.yaml', () => {
   test('loads, as it is and with all its comments made settings', () => {
-    expect(load(example).buckets).toHaveLength(2);
+    expect(load(example).buckets).toHaveLength(3);
     expect(load(uncommented).server.tls).toBeDefined();
   });
 

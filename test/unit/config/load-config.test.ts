@@ -21,6 +21,7 @@ describe('defaults', () => {
       server: {
         address: { host: '127.0.0.1', port: 8080 },
         workers: 1,
+        trustedProxies: [],
         limits: {
           maxHeaderBytes: 16_384,
           maxConnections: 10_000,
@@ -33,13 +34,24 @@ describe('defaults', () => {
         drainMs: 30_000,
         stateDir: './.mizuchi',
       },
+      redis: undefined,
       buckets: [
         {
           name: 'uploads',
           isPattern: false,
           pathPrefix: '/uploads',
           storage: { kind: 'filesystem', root: './data' },
-          auth: { enabled: true, jwt: { algorithm: 'HS256', secret, clockSkewSeconds: 30 } },
+          auth: {
+            enabled: true,
+            jwt: {
+              algorithms: ['HS256'],
+              key: { kind: 'secret', secret },
+              clockSkewSeconds: 30,
+              tokenSources: [{ type: 'bearer' }],
+              claims: [],
+            },
+          },
+          cors: undefined,
           upload: {
             multipartThresholdBytes: 50 * MiB,
             partBytes: 16 * MiB,
@@ -73,6 +85,7 @@ server:
   address: "[::1]:9443"
   workers: auto
   tls: { cert_file: c.pem, key_file: k.pem }
+  trusted_proxies: [10.0.0.0/8, "::1"]
   limits:
     max_header_bytes: 32KiB
     max_connections: 20
@@ -83,6 +96,7 @@ server:
     queue_timeout_seconds: 0
   shutdown: { drain_seconds: 1.5 }
   state_dir: /var/lib/mizuchi
+redis: { url: "rediss://:pw@redis:6380/1" }
 buckets:
   - name: uploads
     path_prefix: /files/in
@@ -97,7 +111,28 @@ buckets:
       timeouts: { connect_seconds: 1, idle_seconds: 2, total_seconds: 3 }
     auth:
       enabled: true
-      jwt: { algorithm: HS256, secret: "\${JWT_SECRET}", issuer: me, audience: [a, b], clock_skew_seconds: 5 }
+      jwt:
+        algorithms: [RS256, EdDSA]
+        jwks_url: https://login.example.com/keys
+        cache_ttl_seconds: 60
+        cooldown_seconds: 2.5
+        max_stale_seconds: 600
+        fetch_timeout_seconds: 1
+        issuer: me
+        audience: [a, b]
+        clock_skew_seconds: 5
+        token_sources: [{ type: header, name: X-Token }, { type: query, name: t }, { type: cookie, name: C }, { type: bearer }]
+        claims: [{ claim: a.b, equals: 1, in: [1, x], exists: "true" }, { claim: c, matches: "x+" }]
+      sigv4:
+        credentials:
+          - { access_key: AKIDALICE, secret_key: kJ3nV8sQ2wX5zB7c, session_token: tok, subject: alice }
+          - { access_key: AKIDBOB, secret_key: pL9mT4rY6uE1oI0a }
+        region: eu-west-1
+        service: other
+        max_clock_skew_seconds: 60
+        reject_replays: true
+        allow_unsigned_payload: false
+    cors: { allowed_origins: [https://a.example], allowed_headers: [X-Own], max_age_seconds: 5, allow_credentials: true }
     upload:
       multipart_threshold: 8MB
       part_size: 5MiB
@@ -111,6 +146,7 @@ logging: { level: debug, format: pretty }
       address: { host: '::1', port: 9443 },
       workers: 'auto',
       tls: { certFile: 'c.pem', keyFile: 'k.pem' },
+      trustedProxies: ['10.0.0.0/8', '::1'],
       limits: {
         maxHeaderBytes: 32_768,
         maxConnections: 20,
@@ -123,6 +159,7 @@ logging: { level: debug, format: pretty }
       drainMs: 1500,
       stateDir: '/var/lib/mizuchi',
     },
+    redis: { url: 'rediss://:pw@redis:6380/1' },
     buckets: [
       {
         name: 'uploads',
@@ -139,7 +176,47 @@ logging: { level: debug, format: pretty }
         },
         auth: {
           enabled: true,
-          jwt: { algorithm: 'HS256', secret, issuer: 'me', audience: ['a', 'b'], clockSkewSeconds: 5 },
+          jwt: {
+            algorithms: ['RS256', 'EdDSA'],
+            key: {
+              kind: 'jwks',
+              url: 'https://login.example.com/keys',
+              cacheTtlMs: 60_000,
+              cooldownMs: 2500,
+              maxStaleMs: 600_000,
+              timeoutMs: 1000,
+            },
+            issuer: 'me',
+            audience: ['a', 'b'],
+            clockSkewSeconds: 5,
+            tokenSources: [
+              { type: 'header', name: 'x-token' },
+              { type: 'query', name: 't' },
+              { type: 'cookie', name: 'C' },
+              { type: 'bearer' },
+            ],
+            claims: [
+              { claim: 'a.b', equals: 1, in: [1, 'x'], exists: true },
+              { claim: 'c', matches: 'x+' },
+            ],
+          },
+          sigv4: {
+            credentials: [
+              { accessKey: 'AKIDALICE', secretKey: 'kJ3nV8sQ2wX5zB7c', sessionToken: 'tok', subject: 'alice' },
+              { accessKey: 'AKIDBOB', secretKey: 'pL9mT4rY6uE1oI0a', subject: 'AKIDBOB' },
+            ],
+            region: 'eu-west-1',
+            service: 'other',
+            maxClockSkewMs: 60_000,
+            rejectReplays: true,
+            allowUnsignedPayload: false,
+          },
+        },
+        cors: {
+          allowedOrigins: ['https://a.example'],
+          allowedHeaders: ['x-own'],
+          maxAgeSeconds: 5,
+          allowCredentials: true,
         },
         upload: {
           multipartThresholdBytes: 8_000_000,
@@ -151,7 +228,7 @@ logging: { level: debug, format: pretty }
       },
     ],
     logging: { level: 'debug', format: 'pretty' },
-    notices: [],
+    notices: ['bucket uploads: tokens are taken from the query, which other servers on the way may log'],
   });
 });
 

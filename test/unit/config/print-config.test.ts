@@ -6,20 +6,37 @@ import { printConfig } from '../../../src/config/print-config.ts';
 
 const secret = 'Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Ya';
 const text = `
-server: { address: "[::1]:1", tls: { cert_file: c, key_file: k }, limits: { idle_timeout_seconds: 1.5 } }
+server:
+  { address: "[::1]:1", tls: { cert_file: c, key_file: k }, limits: { idle_timeout_seconds: 1.5 }, trusted_proxies: ["::1"] }
+redis: { url: "redis://:RedisHere@h" }
 buckets:
   - name: uploads
     s3: { endpoint: "http://h:1", access_key: AccessKeyHere, secret_key: SecretKeyHere, session_token: TokenHere }
     auth: { jwt: { secret: ${secret}, issuer: i, audience: [a, b] } }
     upload: { part_size: 8MiB }
   - { name: "a-*", s3: {}, auth: { enabled: false } }
+  - name: signed
+    s3: {}
+    auth:
+      jwt:
+        algorithms: [RS256]
+        jwks_url: https://i/keys
+        token_sources: [{ type: header, name: x-token }, { type: bearer }]
+        claims: [{ claim: a, in: [1, b], exists: true }]
+      sigv4:
+        credentials:
+          - { access_key: AKIDALICE, secret_key: AliceKeyHere1234, session_token: SessionHere, subject: alice }
+        reject_replays: true
+    cors: { allowed_origins: ["https://*.example"], allowed_headers: [x-own] }
   - { name: folder, filesystem: { root: ./d }, auth: { jwt: { secret: ${secret} } } }
 logging: { level: warn, format: json }
 `;
 
 test('no secret is printed', () => {
   const printed = printConfig(loadConfig({ path: 'c', text, env: {} }));
-  expect(printed).not.toMatch(new RegExp(`AccessKeyHere|SecretKeyHere|TokenHere|${secret}`));
+  expect(printed).not.toMatch(
+    new RegExp(`AccessKeyHere|SecretKeyHere|TokenHere|AliceKeyHere|SessionHere|RedisHere|${secret}`),
+  );
   expect(parse(printed).buckets[0].s3).toMatchObject({
     access_key: '(hidden)',
     secret_key: '(hidden)',
@@ -32,8 +49,11 @@ test('what is printed means the same configuration, once its secrets are there a
   const config = loadConfig({ path: 'c', text, env: {} });
   const printed = printConfig(config)
     .replaceAll('secret: (hidden)', `secret: ${secret}`)
+    .replace('url: (hidden)', 'url: "redis://:RedisHere@h"')
     .replace('access_key: (hidden)', 'access_key: AccessKeyHere')
     .replace('secret_key: (hidden)', 'secret_key: SecretKeyHere')
-    .replace('session_token: (hidden)', 'session_token: TokenHere');
+    .replace('session_token: (hidden)', 'session_token: TokenHere')
+    .replace('secret_key: (hidden)', 'secret_key: AliceKeyHere1234')
+    .replace('session_token: (hidden)', 'session_token: SessionHere');
   expect(loadConfig({ path: 'c', text: printed, env: {} })).toEqual(config);
 });
