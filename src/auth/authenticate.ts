@@ -1,24 +1,52 @@
-// Who sends a request: the port that every kind of credential answers to.
+// Who sends a request, and what has been signed of its body: every kind of credential that a bucket takes, behind one port.
 import type { AuthConfig } from '../config/config.ts';
-import type { HttpRequest } from '../http.ts';
-import { createJwtVerifier } from './jwt.ts';
+import { S3Error } from '../errors.ts';
+import type { Authentication, AuthRequest, AuthServices } from './authentication.ts';
+import { createJwtVerifier } from './jwt/jwt-verifier.ts';
+import { createTokenReader } from './jwt/read-token.ts';
 import type { Principal } from './principal.ts';
-import { readBearerToken } from './read-bearer-token.ts';
+import { readPayload } from './read-payload.ts';
+import { readSignature } from './sigv4/read-signature.ts';
+import { createSigV4Verifier, type SigV4Verifier } from './sigv4/sigv4-verifier.ts';
 import { unauthorized } from './unauthorized.ts';
 
+export type { Authentication, AuthRequest, AuthServices } from './authentication.ts';
 export type { Principal } from './principal.ts';
 
-/** Rejects with S3Error Unauthorized, which has one message whatever is wrong. */
-export type Authenticator = (request: Pick<HttpRequest, 'headers'>) => Promise<Principal>;
+/**
+ * Rejects with S3Error Unauthorized for whatever is wrong with a token, which has one message for all; with S3's own codes
+ * for signatures; InvalidArgument when there is more than one credential.
+ */
+export type Authenticator = (request: AuthRequest) => Promise<Authentication>;
 
-const anonymous: Principal = Object.freeze({ kind: 'anonymous' });
+export function createAuthenticator(auth: AuthConfig, services: AuthServices): Authenticator {
+  if (!auth.enabled) {
+    return async ({ headers }) => ({ principal: anonymous, payload: readPayload(headers), headers });
+  }
+  const readToken = auth.jwt && createTokenReader(auth.jwt.tokenSources);
+  const verifyToken = auth.jwt && createJwtVerifier(auth.jwt, services);
+  const verifySignature: SigV4Verifier | undefined = auth.sigv4 && createSigV4Verifier(auth.sigv4, services);
 
-export function createAuthenticator(auth: AuthConfig): Authenticator {
-  if (!auth.enabled) return () => Promise.resolve(anonymous);
-  const verify = createJwtVerifier(auth.jwt);
-  return async ({ headers }) => {
-    const token = readBearerToken(headers);
+  return async (request) => {
+    const token = readToken?.(request);
+    const signature = verifySignature && readSignature(request);
+    if (token !== undefined && signature !== undefined)
+      throw new S3Error('InvalidArgument', { detail: twoCredentials });
+    if (signature !== undefined) return (verifySignature as SigV4Verifier)(request, signature);
+    if (verifyToken === undefined) throw new S3Error('AccessDenied');
     if (token === undefined) throw unauthorized();
-    return verify(token);
+    const { headers } = request;
+    const principal = await verifyToken(token);
+    const payload = readPayload(headers);
+    if (payload.kind === 'aws-chunked' && payload.isSigned) {
+      throw new S3Error('InvalidRequest', {
+        detail: 'Signed chunks need a request that is signed with AWS4-HMAC-SHA256.',
+      });
+    }
+    return { principal, payload, headers };
   };
 }
+
+const anonymous: Principal = Object.freeze({ kind: 'anonymous' });
+const twoCredentials =
+  'Only one credential is allowed: a token, a signature in the Authorization header, or one in the query.';

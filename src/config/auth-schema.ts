@@ -34,11 +34,18 @@ const claimRule = z
 // RFC 9110, section 5.6.2; RFC 6265, section 4.1.1 has the same for a cookie's name.
 const tokenName = textWithout((name) => (/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) ? undefined : 'must be a name'));
 
+/** Parameters that S3 and its signatures use must keep their meaning. */
+function findQueryNameFault(name: string): string | undefined {
+  const isOfS3 =
+    /^(?:x-amz-.*|x-id|uploads|uploadId|partNumber|versionId|max-parts|part-number-marker|location)$/i.test(name);
+  return isOfS3 ? 'must not be a name that S3 uses' : undefined;
+}
+
 const tokenSource = z.discriminatedUnion(
   'type',
   [
     z.strictObject({ type: z.literal('bearer') }),
-    z.strictObject({ type: z.literal('query'), name: text() }),
+    z.strictObject({ type: z.literal('query'), name: textWithout(findQueryNameFault) }),
     z.strictObject({
       type: z.literal('header'),
       name: textWithout((name) =>
@@ -54,7 +61,9 @@ const jwtAlgorithm = () =>
   z.enum(jwtAlgorithms, { error: 'must be one of HS256, HS384, HS512, RS…, PS…, ES… with 256, 384 or 512, and EdDSA' });
 
 function findJwksUrlFault(value: string): string | undefined {
-  return /^https?:\/\/[^\s#]+$/i.test(value) && URL.canParse(value) ? undefined : 'must be an http:// or https:// URL';
+  if (!/^https?:\/\/[^\s#]+$/i.test(value) || !URL.canParse(value)) return 'must be an http:// or https:// URL';
+  const { username, password } = new URL(value);
+  return username === '' && password === '' ? undefined : 'must not hold a name or a password';
 }
 
 /** RFC 7518, section 3.2: a key of HMAC has at least as many bits as its digest. */

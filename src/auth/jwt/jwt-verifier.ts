@@ -1,13 +1,25 @@
-// Bearer tokens that are JWTs (RFC 7519) signed with HS256: verified, and made for the command line.
-import { createSecretKey, type webcrypto } from 'node:crypto';
-import { errors, jwtVerify, SignJWT, type JWTPayload, type JWTVerifyOptions } from 'jose';
+// Verifies tokens that are JWTs (RFC 7519): signature, times, issuer, audience, and the claims that a bucket asks for.
+import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import { LRUCache } from 'lru-cache';
-import type { JwtConfig } from '../config/config.ts';
-import type { JwtPrincipal } from './principal.ts';
-import { unauthorized } from './unauthorized.ts';
+import type { JwtConfig, JwksConfig } from '../../config/config.ts';
+import { S3Error } from '../../errors.ts';
+import type { JwtPrincipal } from '../principal.ts';
+import { unauthorized } from '../unauthorized.ts';
+import { createClaimsCheck } from './claim-rules.ts';
+import { fetchKeySet, type FetchedKeySet } from './fetch-key-set.ts';
+import { Jwks } from './jwks.ts';
+import { createFixedKeys, type KeySet, type KeySource } from './key-source.ts';
 
-/** Rejects with S3Error Unauthorized, whose cause says what is wrong and holds nothing of the token. */
+/**
+ * Rejects with S3Error Unauthorized, whose cause says what is wrong and holds nothing of the token; ServiceUnavailable when
+ * the identity provider's keys cannot be had.
+ */
 export type JwtVerifier = (token: string) => Promise<JwtPrincipal>;
+
+export interface JwtVerifierOptions {
+  /** The identity provider's keys could not be fetched: called at most once in each cool-down. */
+  readonly onFetchFailed?: (error: unknown) => void;
+}
 
 /** Base64url, three times: jose would also take white space and padding, and so many spellings of one token. */
 const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/;
@@ -15,21 +27,31 @@ const maxCachedTokens = 10_000;
 /** What a token and its claims hold at the least, and the largest that is remembered: the cache is bounded by both. */
 const smallestEntry = 1024;
 const largestEntry = 8192;
+/** Keys that are tried on a token that does not say which one has signed it. */
+const maxKeysTried = 16;
 
 /**
  * `exp` is required, `nbf` and `iat` must not lie ahead, `iss` and `aud` are required when they are configured; `typ` is not
- * looked at. A verification costs a trip through a thread pool, so that a token once found good is believed until it
- * expires, by a clock that is read every time.
+ * looked at, and neither is a key or an address of one in the token's own header. A verification costs a trip through a
+ * thread pool, so that a token once found good is believed until it expires, by a clock that is read every time, and as
+ * long as the keys that it was verified with are the ones to use.
+ * @throws Error when the key does not fit an algorithm, the address of keys is none, or a rule's pattern is not RE2's.
  */
-export function createJwtVerifier({ algorithm, secret, issuer, audience, clockSkewSeconds }: JwtConfig): JwtVerifier {
-  const key = hmacKey(secret, 'verify');
-  const options: JWTVerifyOptions = {
-    algorithms: [algorithm],
+export function createJwtVerifier(config: JwtConfig, { onFetchFailed }: JwtVerifierOptions = {}): JwtVerifier {
+  const { issuer, audience, clockSkewSeconds } = config;
+  // RFC 9864, section 2.2: Ed25519 is the new name of what EdDSA means here.
+  const algorithms = config.algorithms.flatMap((name) => (name === 'EdDSA' ? [name, 'Ed25519'] : [name]));
+  const source: KeySource =
+    config.key.kind === 'jwks'
+      ? createJwks(config.key, algorithms, onFetchFailed)
+      : createFixedKeys(config.key, config.algorithms);
+  const findBrokenRule = createClaimsCheck(config.claims);
+  const verify = createVerification(source, {
+    algorithms,
     clockTolerance: clockSkewSeconds,
-    requiredClaims: ['exp'],
     ...(issuer !== undefined && { issuer }),
     ...(audience !== undefined && { audience: [...audience] }),
-  };
+  });
   const known = new LRUCache<string, KnownToken>({
     maxSize: maxCachedTokens * smallestEntry,
     maxEntrySize: largestEntry - 1,
@@ -38,67 +60,142 @@ export function createJwtVerifier({ algorithm, secret, issuer, audience, clockSk
 
   return async (token) => {
     const hit = known.get(token);
-    if (hit !== undefined && isNow(hit, clockSkewSeconds)) return hit.principal;
+    if (hit !== undefined && hit.keys === source.current() && isNow(hit, clockSkewSeconds)) return hit.principal;
     if (!compactJws.test(token)) throw unauthorized('not a compact JWS');
-    let payload: JWTPayload;
-    try {
-      ({ payload } = await jwtVerify(token, key, options));
-    } catch (error) {
-      // The library's errors carry the claims, and others may quote the token: neither is for the log.
-      throw unauthorized(error instanceof errors.JOSEError ? `${error.code}: ${error.message}` : 'unreadable');
-    }
-    const verified = toKnownToken(payload);
+    const { claims, keys } = await verify(token);
+    const brokenRule = findBrokenRule(claims);
+    if (brokenRule !== undefined) throw unauthorized(`the rule for the claim "${brokenRule}" does not hold`);
+    const verified = toKnownToken(claims, keys);
     if (!isNow(verified, clockSkewSeconds)) throw unauthorized('outside the time that the token is for');
     known.set(token, verified);
     return verified.principal;
   };
 }
 
+function createJwks(
+  { url, timeoutMs, ...times }: JwksConfig,
+  algorithms: readonly string[],
+  onFetchFailed: JwtVerifierOptions['onFetchFailed'],
+): KeySource {
+  const { protocol, username, password } = new URL(url);
+  // A name and password would stand in every error that fetch makes, and fetch takes none.
+  if (!/^https?:$/.test(protocol) || username !== '' || password !== '') {
+    throw new TypeError('the address of a JWK set must be http: or https:, without a name and password');
+  }
+  return new Jwks<FetchedKeySet>({
+    ...times,
+    fetch: (previous) => fetchKeySet({ url, timeoutMs, algorithms }, previous),
+    onFetchFailed,
+  });
+}
+
+interface Verified {
+  readonly claims: JWTPayload;
+  readonly keys: KeySet;
+}
+
+/** Rejects as a JwtVerifier does. */
+function createVerification(source: KeySource, options: JWTVerifyOptions): (token: string) => Promise<Verified> {
+  return async (token) => {
+    // Once more after a fetch that was under way when the token came, and once more after one that was made for it.
+    for (let fetches = 0; ; fetches++) {
+      const attempt: Attempt = { keys: undefined, hasKeyId: false };
+      try {
+        return await verifyWith(attempt, token);
+      } catch (error) {
+        if (error instanceof S3Error) throw error;
+        if (fetches === 2 || !mayHaveNewKey(error, attempt) || !(await source.renew()))
+          throw unauthorized(faultOf(error));
+      }
+    }
+  };
+
+  async function verifyWith(attempt: Attempt, token: string): Promise<Verified> {
+    try {
+      const { payload } = await jwtVerify(
+        token,
+        async (header, jws) => {
+          // RFC 7797, section 7: unencoded payloads are not for JWTs, whether `crit` says so or not.
+          if (header.b64 === false) throw unauthorized('an unencoded payload');
+          attempt.hasKeyId = header.kid !== undefined;
+          attempt.keys = await source.load();
+          return attempt.keys.find(header, jws);
+        },
+        options,
+      );
+      return { claims: payload, keys: attempt.keys as KeySet };
+    } catch (error) {
+      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+      return { claims: await tryEach(error, token), keys: attempt.keys as KeySet };
+    }
+  }
+
+  async function tryEach(candidates: errors.JWKSMultipleMatchingKeys, token: string): Promise<JWTPayload> {
+    let tried = 0;
+    for await (const key of candidates) {
+      if (++tried > maxKeysTried) break;
+      try {
+        return (await jwtVerify(token, key, options)).payload;
+      } catch (error) {
+        // What is no error of JOSE is one of the key (RSA of too few bits): another may be the right one.
+        if (error instanceof errors.JOSEError && !(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed();
+  }
+}
+
+interface Attempt {
+  keys: KeySet | undefined;
+  hasKeyId: boolean;
+}
+
+/** A token that names no key says with its signature alone that it was made with one that is not there yet. */
+function mayHaveNewKey(error: unknown, { hasKeyId }: Attempt): boolean {
+  if (error instanceof errors.JWKSNoMatchingKey) return true;
+  return !hasKeyId && error instanceof errors.JWSSignatureVerificationFailed;
+}
+
+/** The library's errors carry the claims, their messages may quote the header: the code alone is for the log. */
+function faultOf(error: unknown): string {
+  if (!(error instanceof errors.JOSEError)) return 'unreadable';
+  const isOfClaim = error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired;
+  // One of RFC 7519, section 4.1: the library looks at no other.
+  return isOfClaim ? `${error.code}: ${error.claim}` : error.code;
+}
+
 interface KnownToken {
   readonly principal: JwtPrincipal;
+  readonly keys: KeySet;
   /** In seconds since 1970: the later of `nbf` and `iat`. */
   readonly fromSeconds: number;
   readonly untilSeconds: number;
 }
 
-function toKnownToken(claims: JWTPayload): KnownToken {
+function toKnownToken(claims: JWTPayload, keys: KeySet): KnownToken {
   const { sub: subject, exp, nbf = -Infinity, iat = -Infinity } = claims;
   if (exp === undefined || !Number.isFinite(exp)) throw unauthorized('no finite "exp" claim');
   if (subject !== undefined && typeof subject !== 'string') throw unauthorized('"sub" claim must be a string');
+  freezeDeep(claims);
   return {
-    principal: Object.freeze({ kind: 'jwt', subject, claims: Object.freeze(claims), expiresAtMs: exp * 1000 }),
+    principal: Object.freeze({ kind: 'jwt', subject, claims, expiresAtMs: exp * 1000 }),
+    keys,
     fromSeconds: Math.max(nbf, iat),
     untilSeconds: exp,
   };
 }
 
+/** Without recursion: a token may hold more brackets than the stack has room for. */
+function freezeDeep(value: object): void {
+  const left = [value];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    for (const member of Object.values(Object.freeze(next)) as unknown[]) {
+      if (typeof member === 'object' && member !== null) left.push(member);
+    }
+  }
+}
+
 function isNow({ fromSeconds, untilSeconds }: KnownToken, skewSeconds: number): boolean {
   const now = Math.floor(Date.now() / 1000);
   return untilSeconds > now - skewSeconds && fromSeconds <= now + skewSeconds;
-}
-
-export interface SignTokenOptions {
-  /** At least 32 bytes of UTF-8. */
-  readonly secret: string;
-  readonly subject: string;
-  readonly ttlSeconds: number;
-  readonly issuer?: string;
-  readonly audience?: readonly string[];
-}
-
-/** A token that `createJwtVerifier` with the same secret, issuer and audience takes from now on for `ttlSeconds`. */
-export function signToken({ secret, subject, ttlSeconds, issuer, audience }: SignTokenOptions): Promise<string> {
-  const now = Math.floor(Date.now() / 1000);
-  const token = new SignJWT().setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).setSubject(subject);
-  if (issuer !== undefined) token.setIssuer(issuer);
-  if (audience !== undefined) token.setAudience([...audience]);
-  return token
-    .setIssuedAt(now)
-    .setExpirationTime(now + ttlSeconds)
-    .sign(hmacKey(secret, 'sign'));
-}
-
-/** As the library wants it: given bytes it would import them anew for every token. */
-function hmacKey(secret: string, usage: 'sign' | 'verify'): webcrypto.CryptoKey {
-  return createSecretKey(secret, 'utf8').toCryptoKey({ name: 'HMAC', hash: 'SHA-256' }, false, [usage]);
 }

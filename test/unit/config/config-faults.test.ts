@@ -256,6 +256,12 @@ describe('jwt', () => {
     [`public_key: ${p256}, algorithm: RS256`, '.public_key', expect.anything()],
     [`public_key: nonsense, algorithm: RS256`, '.public_key', expect.anything()],
     ['jwks_url: "file:///etc/keys", algorithm: RS256', '.jwks_url', 'must be an http:// or https:// URL'],
+    ['jwks_url: "https://me:pw@i/keys", algorithm: RS256', '.jwks_url', 'must not hold a name or a password'],
+    [
+      `secret: ${secret}, token_sources: [{ type: query, name: uploadId }]`,
+      '.token_sources[0].name',
+      'must not be a name that S3 uses',
+    ],
     [`secret: ${secret}, token_sources: []`, '.token_sources', expect.anything()],
     [`secret: ${secret}, token_sources: [{ type: body }]`, '.token_sources[0].type', expect.stringContaining('bearer')],
     [`secret: ${secret}, token_sources: [{ type: query }]`, '.token_sources[0].name', 'is required'],

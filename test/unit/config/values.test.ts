@@ -80,6 +80,13 @@ describe('secrets', () => {
     expect(findSecretFault('')).toBe('must have at least 32 bytes');
   });
 
+  test('a larger digest needs a longer one', () => {
+    const secret = 'Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0YaUe8Xo3Iq6Rt1Nv9B';
+    expect(findSecretFault(secret, 48)).toBeUndefined();
+    expect(findSecretFault(secret.slice(1), 48)).toBe('must have at least 48 bytes');
+    expect(findSecretFault(secret, 64)).toBe('must have at least 64 bytes');
+  });
+
   test.each([
     'changeme-changeme-please-0123456789',
     'CHANGE_ME_TO_A_LONG_RANDOM_STRING_0',

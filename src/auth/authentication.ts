@@ -1,0 +1,24 @@
+// What authentication is asked and what it answers: the words that every kind of credential shares.
+import type { HttpRequest, RequestHeaders } from '../http.ts';
+import type { Payload } from '../payload.ts';
+import type { Principal } from './principal.ts';
+import type { ReplayGuard } from './sigv4/replay-guard.ts';
+
+/** What a credential is read from. */
+export type AuthRequest = Pick<HttpRequest, 'method' | 'rawPath' | 'rawQuery' | 'headers' | 'host'>;
+
+export interface Authentication {
+  readonly principal: Principal;
+  readonly payload: Payload;
+  /** The fields that the operation sees: the request's own, and those that a presigned URL carries in its query. */
+  readonly headers: RequestHeaders;
+}
+
+export interface AuthServices {
+  /** Remembers signatures where a bucket accepts each only once. */
+  readonly replays: ReplayGuard;
+  /** The server's own canonical request and string to sign, when a signature does not match: what people ask for then. */
+  readonly onMismatch?: (details: { canonicalRequest: string; stringToSign: string }) => void;
+  /** The keys of a bucket's identity provider could not be fetched: called at most once in each cool-down. */
+  readonly onFetchFailed?: (error: unknown) => void;
+}
