@@ -1,25 +1,30 @@
 #!/usr/bin/env node
-// Loads the configuration, starts the proxy, stops it on a signal. Sub-commands: serve (default), token.
+// Loads the configuration, starts the proxy, stops it on a signal. Sub-commands: serve (default), token, presign.
 import cluster from 'node:cluster';
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { signToken } from './auth/jwt.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config } from './config/config.ts';
 import { embeddedConfig, readConfig } from './config/load-config.ts';
 import { readOrMakeSecret } from './config/local-secret.ts';
 import { printConfig } from './config/print-config.ts';
 import { createLog, type Log } from './log.ts';
+import { presignCommand } from './presign-command.ts';
 import { startProxy } from './proxy.ts';
+import { tokenCommand } from './token-command.ts';
 import { version } from './version.ts';
 
 const usage = `mizuchi-uploadr ${version}: upload-only, streaming S3 proxy
 
   mizuchi-uploadr [serve] [--config PATH]   start the proxy (without a configuration: the embedded default)
-  mizuchi-uploadr token --subject NAME [--ttl SECONDS] [--bucket NAME]
-                                            print a bearer token made from the configuration's secret
+  mizuchi-uploadr token --subject NAME [--ttl SECONDS] [--bucket NAME] [--claims JSON]
+                                            print a bearer token made from the configuration's secret, with the
+                                            members of a JSON object as further claims
+  mizuchi-uploadr presign --key KEY [--bucket NAME] [--method PUT] [--expires SECONDS] [--query STRING]
+                          [--access-key ID] [--url http://HOST:PORT]
+                                            print a URL signed with a credential of the configuration
   --validate       check the configuration and exit
   --print-config   print the effective configuration, secrets hidden, and exit
   --version, --help
@@ -39,7 +44,14 @@ async function main(): Promise<void> {
       'print-config': { type: 'boolean' },
       subject: { type: 'string' },
       bucket: { type: 'string' },
-      ttl: { type: 'string', default: '3600' },
+      ttl: { type: 'string' },
+      key: { type: 'string' },
+      method: { type: 'string' },
+      expires: { type: 'string' },
+      query: { type: 'string' },
+      'access-key': { type: 'string' },
+      url: { type: 'string' },
+      claims: { type: 'string' },
       version: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -47,7 +59,7 @@ async function main(): Promise<void> {
   const [command = 'serve', ...extra] = positionals;
   if (values.help) return void process.stdout.write(usage);
   if (values.version) return void process.stdout.write(`${version}\n`);
-  if (extra.length > 0 || !['serve', 'token'].includes(command))
+  if (extra.length > 0 || !['serve', 'token', 'presign'].includes(command))
     throw new UsageError(`unknown command: ${positionals.join(' ')}`);
 
   const found = readConfig({
@@ -58,24 +70,12 @@ async function main(): Promise<void> {
   const config = found ?? embeddedConfig({ secret: readOrMakeSecret(join(dataDir, '.jwt-secret')), dataDir });
   if (values.validate) return void process.stdout.write('The configuration is valid.\n');
   if (values['print-config']) return void process.stdout.write(printConfig(config));
-  if (command === 'token') return void process.stdout.write(`${await makeToken(config, values)}\n`);
+  if (command === 'token') return void process.stdout.write(`${await tokenCommand(config, values)}\n`);
+  if (command === 'presign') return void process.stdout.write(`${presignCommand(config, values, Date.now())}\n`);
   await serve(config, { isEmbedded: found === undefined });
 }
 
 class UsageError extends Error {}
-
-async function makeToken(
-  config: Config,
-  { subject, ttl, bucket: name }: { subject?: string | undefined; ttl: string; bucket?: string | undefined },
-): Promise<string> {
-  const bucket = config.buckets.find((one) => name === undefined || one.name === name);
-  if (bucket === undefined) throw new UsageError(`no bucket named ${name}`);
-  if (!bucket.auth.enabled) throw new UsageError(`bucket ${bucket.name} takes uploads without a token`);
-  const ttlSeconds = Number(ttl);
-  if (subject === undefined) throw new UsageError('--subject is missing');
-  if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1) throw new UsageError('--ttl is a number of seconds');
-  return signToken({ ...bucket.auth.jwt, subject, ttlSeconds });
-}
 
 async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): Promise<void> {
   const log = createLog(config.logging);
@@ -112,7 +112,7 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
 }
 
 async function printFirstSteps(config: Config, url: string): Promise<void> {
-  const token = await makeToken(config, { subject: 'local-user', ttl: '3600' });
+  const token = await tokenCommand(config, { subject: 'local-user' });
   process.stdout.write(`
 No configuration found, so this is the embedded default: uploads go to ${dataDir}/uploads, and need a token.
 Try it (the token is good for one hour; \`token --subject NAME\` makes another):

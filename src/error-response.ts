@@ -14,9 +14,12 @@ export function errorResponse(error: unknown, { requestId, resource }: ErrorResp
   const known = error instanceof S3Error ? error : new S3Error('InternalError');
   const headers: (readonly [string, string])[] = [['Content-Type', 'application/xml'], ...known.headers];
   if (known.status === 429 || known.status === 503) headers.push(['Retry-After', retryAfter(known.retryAfterMs)]);
+  // Clients that signed for another region read it here, and sign again.
+  const region = known.headers.find(([name]) => name === 'x-amz-bucket-region')?.[1];
   const content =
     element('Code', known.code) +
     element('Message', known.message) +
+    (region === undefined ? '' : element('Region', region)) +
     element('Resource', resource) +
     element('RequestId', requestId);
   return { status: known.status, headers, body: `${xmlDeclaration}<Error>${content}</Error>` };

@@ -1,10 +1,12 @@
 // One request from start to end: find the bucket and the operation, authenticate, wait for a slot, run, report the outcome.
 import type { Authenticator, Principal } from './auth/authenticate.ts';
+import { answerPreflight, isPreflight, type CorsPolicy } from './cors.ts';
 import { errorResponse } from './error-response.ts';
 import { S3Error } from './errors.ts';
 import { ClientGone, type HttpRequest, type HttpResponse } from './http.ts';
 import type { AddressParser } from './routing/parse-address.ts';
 import { parseOperation, type Operation } from './routing/parse-operation.ts';
+import { screenRequest } from './routing/screen-request.ts';
 import type { Storage } from './storage/storage.ts';
 import type { ByteBudget } from './upload/body/byte-budget.ts';
 import type { OpenUploads } from './upload/open-uploads/open-uploads.ts';
@@ -19,6 +21,7 @@ export interface Bucket {
   readonly storage: Storage;
   readonly authenticate: Authenticator;
   readonly settings: UploadSettings;
+  readonly cors: CorsPolicy | undefined;
 }
 
 /** How a request ended, for logs and metrics. */
@@ -36,6 +39,8 @@ export interface Outcome {
 
 export interface HandlerOptions {
   readonly parseAddress: AddressParser<Bucket>;
+  /** The bucket of a path that `parseAddress` refuses, if there is one. */
+  readonly findBucket: (rawPath: string) => Bucket | undefined;
   readonly slots: UploadSlots;
   readonly budget: ByteBudget;
   readonly openUploads: OpenUploads;
@@ -45,7 +50,7 @@ export interface HandlerOptions {
 }
 
 interface Progress {
-  bucket?: Bucket;
+  bucket?: Bucket | undefined;
   operation?: Operation;
   principal?: Principal;
 }
@@ -60,6 +65,7 @@ export function createRequestHandler(options: HandlerOptions): (request: HttpReq
       response = await (options.answerStatus(request) ?? serve(request, progress, options));
     } catch (caught) {
       error = caught;
+      progress.bucket ??= options.findBucket(request.rawPath);
       response = errorResponse(caught, { requestId: request.id, resource: request.rawPath });
     }
     options.onOutcome({
@@ -72,15 +78,25 @@ export function createRequestHandler(options: HandlerOptions): (request: HttpReq
       error,
       durationMs: performance.now() - startedAt,
     });
-    return { ...response, headers: [...response.headers, ['x-amz-request-id', request.id]] };
+    return completeAnswer(response, request, progress.bucket);
   };
+}
+
+/** Adds what every answer carries, whoever gives it. */
+export function completeAnswer(response: HttpResponse, request: HttpRequest, bucket: Bucket | undefined): HttpResponse {
+  const corsFields = bucket?.cors?.fieldsFor(request) ?? [];
+  return { ...response, headers: [...response.headers, ...corsFields, ['x-amz-request-id', request.id]] };
 }
 
 async function serve(request: HttpRequest, progress: Progress, options: HandlerOptions): Promise<HttpResponse> {
   const address = options.parseAddress(request.rawPath);
   const bucket = (progress.bucket = address.bucket);
+  if (isPreflight(request)) return answerPreflight(bucket.cors, request.headers);
   const operation = (progress.operation = parseOperation(request, address.key));
-  progress.principal = await bucket.authenticate(request);
+  const { principal, payload, headers } = await bucket.authenticate(request);
+  progress.principal = principal;
+  // A presigned URL may carry in its query what must not pass in the header either.
+  if (headers !== request.headers) screenRequest(operation.name, headers);
   if (!takesBody(operation)) return run();
   await options.slots.enter(() => request.signal);
   try {
@@ -92,6 +108,8 @@ async function serve(request: HttpRequest, progress: Progress, options: HandlerO
   function run(): Promise<HttpResponse> {
     return runOperation(operation, {
       request,
+      headers,
+      payload,
       clientBucket: address.bucketName,
       configuredBucket: bucket.name,
       object: { bucket: address.backendBucket, key: address.key ?? '' },

@@ -1,11 +1,15 @@
 // Builds every part once and joins them; the only file that knows them all.
 import { createAuthenticator } from './auth/authenticate.ts';
+import type { AuthServices } from './auth/authentication.ts';
+import { createReplayGuard } from './auth/sigv4/create-replay-guard.ts';
 import type { BucketConfig, Config, S3StorageConfig } from './config/config.ts';
+import { createCorsPolicy } from './cors.ts';
 import { errorResponse } from './error-response.ts';
 import { S3Error } from './errors.ts';
-import { createRequestHandler, type Bucket, type Outcome } from './handle-request.ts';
+import { createForwardedReader } from './forwarded.ts';
+import { completeAnswer, createRequestHandler, type Bucket, type Outcome } from './handle-request.ts';
 import type { Log } from './log.ts';
-import { createAddressParser } from './routing/parse-address.ts';
+import { createAddressParser, createBucketFinder } from './routing/parse-address.ts';
 import { listen } from './server/listen.ts';
 import { createStatusRoutes, type ReadinessCheck } from './status-routes.ts';
 import { createFilesystemStorage } from './storage/filesystem/filesystem-storage.ts';
@@ -40,16 +44,23 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
   const { limits } = config.server;
   const budget = new ByteBudget(limits.memoryBudgetBytes);
   const slots = new UploadSlots({ ...limits, isTight: () => budget.isTight });
-  const buckets = config.buckets.map((bucket) => ({ config: bucket, served: createBucket(bucket, config) }));
+  const replays = createReplayGuard(config);
+  const buckets = config.buckets.map((bucket) => ({
+    config: bucket,
+    served: createBucket(bucket, config, { replays, ...logAuthentication(log, bucket.name) }),
+  }));
   const storages = new Map(buckets.map(({ served }) => [served.name, served.storage]));
   const openUploads = await createOpenUploads({
     stateDir: config.server.stateDir,
     storageOf: (name) => storages.get(name),
     events: logOpenUploads(log),
   });
+  const routes = buckets.map(({ config: bucket, served }) => toRoute(bucket, served));
+  const findBucket = createBucketFinder(routes);
   let isStopping = false;
   const handle = createRequestHandler({
-    parseAddress: createAddressParser(buckets.map(({ config: bucket, served }) => toRoute(bucket, served))),
+    parseAddress: createAddressParser(routes),
+    findBucket,
     slots,
     budget,
     openUploads,
@@ -70,10 +81,11 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
     idleTimeoutSeconds: limits.idleTimeoutMs / 1000,
     uploadTimeoutSeconds: limits.uploadTimeoutMs / 1000,
     memory: budget,
+    readForwarded: createForwardedReader(config.server.trustedProxies),
     handle,
-    refuse: (error, { id, rawPath }) => {
-      const answer = errorResponse(error, { requestId: id, resource: rawPath });
-      return { ...answer, headers: [...answer.headers, ['x-amz-request-id', id]] };
+    refuse: (error, request) => {
+      const answer = errorResponse(error, { requestId: request.id, resource: request.rawPath });
+      return completeAnswer(answer, request, findBucket(request.rawPath));
     },
   });
   void openUploads.sweep();
@@ -89,19 +101,27 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
       }
       listener.close();
       await openUploads.close();
+      await replays.close();
       await Promise.all([...storages.values()].map((storage) => storage.close()));
     },
   };
 }
 
-function createBucket(bucket: BucketConfig, config: Config): Bucket {
+function createBucket(bucket: BucketConfig, config: Config, services: AuthServices): Bucket {
   return {
     name: bucket.name,
-    region: bucket.storage.kind === 's3' ? bucket.storage.region : 'us-east-1',
+    region: regionOf(bucket),
     storage: createStorage(bucket),
-    authenticate: createAuthenticator(bucket.auth),
+    authenticate: createAuthenticator(bucket.auth, services),
     settings: { ...bucket.upload, queueTimeoutMs: config.server.limits.queueTimeoutMs },
+    cors: bucket.cors && createCorsPolicy(bucket.cors),
   };
+}
+
+/** What clients are told, who then sign for it. */
+function regionOf({ auth, storage }: BucketConfig): string {
+  if (auth.enabled && auth.sigv4 !== undefined) return auth.sigv4.region;
+  return storage.kind === 's3' ? storage.region : 'us-east-1';
 }
 
 function createStorage({ storage }: BucketConfig): Storage {
@@ -140,6 +160,14 @@ async function endsWithin(promise: Promise<void>, ms: number): Promise<boolean> 
   const inTime = await Promise.race([promise.then(() => true), late]);
   clearTimeout(timer);
   return inTime;
+}
+
+function logAuthentication(log: Log, bucket: string): Pick<AuthServices, 'onMismatch' | 'onFetchFailed'> {
+  return {
+    onMismatch: (details) => log.debug({ bucket, ...details }, 'a signature did not match; this is what was expected'),
+    onFetchFailed: (error) =>
+      log.warn({ bucket, err: error }, 'the keys of the identity provider could not be fetched'),
+  };
 }
 
 function logOpenUploads(log: Log): Parameters<typeof createOpenUploads>[0]['events'] {

@@ -1,8 +1,8 @@
-// Signs requests as an S3 client does (AWS Signature Version 4), written for the tests and sharing nothing with the proxy:
+// Signs whole requests as an S3 client does (AWS Signature Version 4), written for the tests and sharing nothing with the proxy:
 // in the header or in the query, with the payload hashed, in signed chunks, or not signed at all.
 // Source: Amazon S3 API Reference, "Authenticating Requests (AWS Signature Version 4)".
-import { createHash, createHmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { hmacOf, sha256 } from './sigv4.ts';
 
 export interface ClientCredential {
   readonly accessKey: string;
@@ -41,8 +41,7 @@ export interface SignedRequest {
   readonly body: Buffer;
 }
 
-export const sha256Hex = (data: Uint8Array | string): string => createHash('sha256').update(data).digest('hex');
-const hmac = (key: Uint8Array | string, data: string): Buffer => createHmac('sha256', key).update(data).digest();
+export const sha256Hex = sha256;
 
 export function crc32Base64(bytes: Uint8Array): string {
   const sum = Buffer.alloc(4);
@@ -60,9 +59,8 @@ interface Signer {
 
 function createSigner({ secretKey, region }: ClientCredential, date: Date): Signer {
   const timestamp = toTimestamp(date);
-  const day = timestamp.slice(0, 8);
-  const key = [region, 's3', 'aws4_request'].reduce<Buffer>(hmac, hmac(`AWS4${secretKey}`, day));
-  return { timestamp, scope: `${day}/${region}/s3/aws4_request`, sign: (text) => hmac(key, text).toString('hex') };
+  const scope = `${timestamp.slice(0, 8)}/${region}/s3/aws4_request`;
+  return { timestamp, scope, sign: hmacOf(secretKey, scope) };
 }
 
 export function signS3Request(request: RequestToSign): SignedRequest {

@@ -32,6 +32,12 @@ test.each([new Error('secret at 10.0.0.1'), 'secret', undefined, null, { code: '
   },
 );
 
+test('who signed for the wrong region is told the right one', () => {
+  const headers = [['x-amz-bucket-region', 'eu-west-1']] as const;
+  const { body } = errorResponse(new S3Error('AuthorizationHeaderMalformed', { headers }), options);
+  expect(new XMLParser().parse(body ?? '').Error.Region).toBe('eu-west-1');
+});
+
 test('the cause is for the log alone', () => {
   const error = new S3Error('ServiceUnavailable', { cause: new Error('secret') });
   expect(JSON.stringify(errorResponse(error, options))).not.toContain('secret');

@@ -1,0 +1,111 @@
+// Remembers used signatures in Redis, for processes and machines that must agree.
+import { S3Error } from '../../errors.ts';
+import { replayRefusal, type ReplayGuard } from './replay-guard.ts';
+
+export interface RedisReplayGuardOptions {
+  /** `redis://` or `rediss://`, perhaps with user, password and database. */
+  readonly url: string;
+  /** For connecting and for each answer. */
+  readonly timeoutMs?: number;
+}
+
+type Library = typeof import('@redis/client');
+type RedisClient = ReturnType<Library['createClient']>;
+
+interface Connection {
+  readonly ready: Promise<RedisClient>;
+  end(): void;
+}
+
+const keyPrefix = 'mizuchi:replay:';
+/** Times to live are counted by Redis from the moment of the claim; another machine's clock may be behind this one's. */
+const clockMarginMs = 60_000;
+
+/**
+ * Fails closed: while Redis cannot be reached, or does not answer in time, every claim is refused with ServiceUnavailable.
+ * A connection is made by the first claim that needs one, so that none is tried while nobody asks. Redis must not evict
+ * keys (`maxmemory-policy noeviction`, its default).
+ * @throws Error for a URL that is none; it does not repeat the URL, which may hold a password.
+ */
+export function createRedisReplayGuard({ url, timeoutMs = 1000 }: RedisReplayGuardOptions): ReplayGuard {
+  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url))
+    throw new Error('the URL of Redis is not redis:// or rediss://');
+  let connection: Connection | undefined;
+  let isClosed = false;
+
+  function drop(dropped: Connection): void {
+    if (connection === dropped) connection = undefined;
+    dropped.end();
+  }
+
+  return {
+    async claim(signature, expiresAtMs) {
+      // Loaded when it is first needed, as most configurations have no Redis; the time that takes is not Redis's.
+      const library = await import('@redis/client');
+      if (isClosed) throw unavailable(new Error('closed'));
+      const used = (connection ??= connect(library, url, timeoutMs, drop));
+      const claimed = used.ready.then((client) =>
+        client.set(keyPrefix + signature, '1', {
+          condition: 'NX',
+          expiration: { type: 'PX', value: Math.max(0, Math.ceil(expiresAtMs - Date.now())) + clockMarginMs },
+        }),
+      );
+      let reply: unknown;
+      try {
+        reply = await endsWithin(claimed, timeoutMs);
+      } catch (error) {
+        // What waits behind an answer that does not come would wait as well: all of it is refused, and the next one connects anew.
+        drop(used);
+        throw unavailable(error);
+      }
+      if (reply === null) throw replayRefusal();
+      if (reply !== 'OK') throw unavailable(new Error('Redis gave an answer that is not one to SET'));
+    },
+    async close() {
+      isClosed = true;
+      if (connection !== undefined) drop(connection);
+    },
+  };
+}
+
+function connect(
+  { createClient }: Library,
+  url: string,
+  timeoutMs: number,
+  drop: (connection: Connection) => void,
+): Connection {
+  const client = createClient({
+    url,
+    // Version 2 of the protocol is what every Redis and every proxy before one speaks; nothing of version 3 is used.
+    RESP: 2,
+    disableClientInfo: true,
+    maintNotifications: 'disabled',
+    // Commands never wait for a connection; and each is given its time here, which the library does only until it is sent.
+    disableOfflineQueue: true,
+    commandOptions: { timeout: 0 },
+    socket: { connectTimeout: timeoutMs, reconnectStrategy: false },
+  }) as RedisClient;
+  const connection: Connection = { ready: client.connect(), end: () => client.destroy() };
+  // Also what keeps a lost connection from ending the process.
+  client.on('error', () => drop(connection));
+  return connection;
+}
+
+async function endsWithin<Result>(promise: Promise<Result>, ms: number): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer from Redis within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function unavailable(cause: unknown): S3Error {
+  return new S3Error('ServiceUnavailable', {
+    detail: 'Whether the signature has been used before cannot be known at the moment. Try again later.',
+    cause,
+  });
+}
