@@ -80,6 +80,7 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
     sharePort,
     idleTimeoutSeconds: limits.idleTimeoutMs / 1000,
     uploadTimeoutSeconds: limits.uploadTimeoutMs / 1000,
+    queueTimeoutSeconds: limits.queueTimeoutMs / 1000,
     memory: budget,
     readForwarded: createForwardedReader(config.server.trustedProxies),
     handle,

@@ -36,6 +36,7 @@ export interface EdgeOptions {
   readonly idleTimeoutSeconds: number;
   /** 0 = none. */
   readonly uploadTimeoutSeconds: number;
+  readonly queueTimeoutSeconds: number;
   readonly memory: BodyMemory;
   /** Undefined when no proxy in front is trusted. */
   readonly readForwarded: ForwardedReader | undefined;
@@ -88,16 +89,16 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
     const exchange = new Exchange(response, head, { id, room, isTls: options.tls !== undefined, readForwarded });
     exchanges.add(exchange);
     pending++;
-    room.enter(exchange.body);
     exchange.onDone = () => {
       exchanges.delete(exchange);
       settle();
     };
-    const fault = head.fault ?? overload(options.memory, head.bodyLength, drained !== undefined);
+    const fault = head.fault ?? overload(room, head.bodyLength, drained !== undefined);
     if (fault !== undefined) {
       exchange.respond(options.refuse(fault, exchange), { close: true });
       return;
     }
+    room.enter(exchange.body);
     pending++;
     void answer(exchange, options, () => drained !== undefined).finally(settle);
   });
@@ -135,12 +136,12 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
   };
 }
 
-/** Bodies are refused unread while nothing is left to hold them, and new ones while the process stops. */
-function overload(memory: BodyMemory, bodyLength: number | undefined, stopping: boolean): S3Error | undefined {
+/** Bodies are refused unread while nothing is left to hold them and enough wait for it, and all while the process stops. */
+function overload(room: ReadingRoom, bodyLength: number | undefined, stopping: boolean): S3Error | undefined {
   if (bodyLength === 0) return undefined;
   if (stopping)
     return new S3Error('ServiceUnavailable', { detail: 'The server is shutting down. Try again.', retryAfterMs: 1000 });
-  return memory.isExhausted ? new S3Error('SlowDown', { retryAfterMs: 1000 }) : undefined;
+  return room.mayEnter ? undefined : new S3Error('SlowDown', { retryAfterMs: 1000 });
 }
 
 async function answer(exchange: Exchange, options: EdgeOptions, isStopping: () => boolean): Promise<void> {

@@ -35,6 +35,11 @@ const pauseAtTightBytes = 128 * 1024;
 const overshootBytes = 1024 * 1024;
 /** What is left of a slab is not begun with when it is less than this and the arrival does not fit: two writes cost more. */
 const smallRestBytes = 16 * 1024;
+/**
+ * Bodies that may wait for memory at a time before any of them is read. What the server had already taken from a connection
+ * still comes, 512 KiB at the most, so that they are few.
+ */
+const maxWaitingToBegin = 64;
 /** uWebSockets.js closes a body that is silent for 10 s or slower than 16 KB/s; pausing and resuming re-arms its timer. */
 const rearmSeconds = 4;
 
@@ -66,7 +71,8 @@ export class BodyReader implements RequestBody {
   readonly length: number | undefined;
   readonly #room: ReadingRoom;
   readonly #throttle: Throttle;
-  readonly #startedAt: number;
+  /** On the room's clock. */
+  readonly startedAt: number;
   #unread: Unread[] = [];
   #unreadBytes = 0;
   #tail: LentSlab | undefined;
@@ -86,7 +92,7 @@ export class BodyReader implements RequestBody {
     this.#room = room;
     this.#throttle = throttle;
     this.length = length;
-    this.#startedAt = this.#lastByteAt = this.#armedAt = room.nowSeconds;
+    this.startedAt = this.#lastByteAt = this.#armedAt = room.nowSeconds;
   }
 
   /** True once the last byte has arrived, read or not. */
@@ -134,6 +140,7 @@ export class BodyReader implements RequestBody {
   cancel(reason: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = reason;
+    this.#room.forget(this);
     for (const { slab } of this.#unread) slab.release();
     this.#unread = [];
     this.#unreadBytes = 0;
@@ -163,7 +170,7 @@ export class BodyReader implements RequestBody {
 
   /** Called once a second: keeps the server's own timer from firing and applies ours. */
   tick(nowSeconds: number, limits: ReadLimits): void {
-    if (limits.uploadTimeoutSeconds > 0 && nowSeconds - this.#startedAt > limits.uploadTimeoutSeconds) {
+    if (limits.uploadTimeoutSeconds > 0 && nowSeconds - this.startedAt > limits.uploadTimeoutSeconds) {
       this.onTimeout(new S3Error('RequestTimeout', { detail: 'The upload took longer than is allowed.' }));
     } else if (!this.#paused && nowSeconds - this.#lastByteAt > limits.idleTimeoutSeconds) {
       this.onTimeout(new S3Error('RequestTimeout'));
@@ -236,6 +243,8 @@ export class BodyReader implements RequestBody {
 
 export interface ReadLimits {
   readonly idleTimeoutSeconds: number;
+  /** How long a body may wait for memory before any of it is read. */
+  readonly queueTimeoutSeconds: number;
   /** 0 = none. */
   readonly uploadTimeoutSeconds: number;
 }
@@ -247,6 +256,8 @@ export class ReadingRoom {
   readonly #readers = new Set<BodyReader>();
   /** Paused readers that may go on as soon as memory allows, in the order in which they asked. */
   readonly #waiting = new Set<BodyReader>();
+  /** Those of them that have not begun. */
+  readonly #beginners = new Set<BodyReader>();
   readonly #timer: NodeJS.Timeout;
   /** Seconds of a monotonic clock, advanced once a second: good enough for timeouts, and free to read. */
   nowSeconds = 0;
@@ -261,17 +272,34 @@ export class ReadingRoom {
     this.#timer = setInterval(() => this.#tick(), 1000).unref();
   }
 
+  /** Whether another body may come: while memory is exhausted only as many as may wait for it. */
+  get mayEnter(): boolean {
+    if (!this.memory.isExhausted) return true;
+    return this.#beginners.size < maxWaitingToBegin && this.#limits.queueTimeoutSeconds > 0;
+  }
+
   enter(reader: BodyReader): void {
     this.#readers.add(reader);
+    if (!this.memory.isExhausted || reader.length === 0) return;
+    reader.pause();
+    this.#waiting.add(reader);
+    this.#beginners.add(reader);
   }
 
   leave(reader: BodyReader): void {
     this.#readers.delete(reader);
+    this.forget(reader);
+  }
+
+  /** The body is not waited for any more. */
+  forget(reader: BodyReader): void {
     this.#waiting.delete(reader);
+    this.#beginners.delete(reader);
   }
 
   resumeSoon(reader: BodyReader): void {
     if (reader.isReserved || (this.#waiting.size === 0 && this.memory.freeBytes >= overshootBytes)) {
+      this.forget(reader);
       reader.resume();
     } else if (this.#readers.has(reader)) {
       this.#waiting.add(reader);
@@ -296,14 +324,23 @@ export class ReadingRoom {
     for (const reader of this.#waiting) {
       if (freeBytes < overshootBytes) return;
       freeBytes -= overshootBytes;
-      this.#waiting.delete(reader);
+      this.forget(reader);
       if (reader.wantsMore) reader.resume();
     }
   }
 
   #tick(): void {
     this.nowSeconds++;
-    for (const reader of this.#readers) reader.tick(this.nowSeconds, this.#limits);
+    for (const reader of this.#readers) {
+      if (this.#beginners.has(reader)) this.#tickBeginner(reader);
+      else reader.tick(this.nowSeconds, this.#limits);
+    }
     this.#wake();
+  }
+
+  #tickBeginner(reader: BodyReader): void {
+    if (this.nowSeconds - reader.startedAt <= this.#limits.queueTimeoutSeconds) return;
+    this.forget(reader);
+    reader.onTimeout(new S3Error('SlowDown', { retryAfterMs: 1000 }));
   }
 }

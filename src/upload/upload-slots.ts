@@ -4,9 +4,12 @@ import { S3Error } from '../errors.ts';
 export interface UploadSlotsOptions {
   readonly maxConcurrentUploads: number;
   readonly queueTimeoutMs: number;
-  /** Whether memory is short: what waits holds some of it, so nobody is then let into the queue. */
+  /** Whether memory is short: what waits holds some of it, so only a few are then let into the queue. */
   readonly isTight: () => boolean;
 }
+
+/** At half a megabyte each. */
+const maxQueuedWhileTight = 64;
 
 const slowDown = () => new S3Error('SlowDown', { retryAfterMs: 1000 });
 
@@ -32,7 +35,8 @@ export class UploadSlots {
       this.#inUse++;
       return undefined;
     }
-    if (this.#options.isTight() || this.#options.queueTimeoutMs === 0) return Promise.reject(slowDown());
+    const isFull = this.#options.isTight() && this.#queue.size >= maxQueuedWhileTight;
+    if (isFull || this.#options.queueTimeoutMs === 0) return Promise.reject(slowDown());
     return this.#wait(signal());
   }
 

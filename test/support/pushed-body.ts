@@ -14,7 +14,7 @@ export interface PushedBody {
 export interface PushedBodyOptions {
   readonly length?: number | undefined;
   readonly budgetBytes?: number;
-  readonly limits?: ReadLimits;
+  readonly limits?: Partial<ReadLimits>;
   readonly budget?: ByteBudget;
   readonly room?: ReadingRoom;
 }
@@ -26,7 +26,9 @@ export function createPushedBody({
   ...shared
 }: PushedBodyOptions = {}): PushedBody {
   const budget = shared.budget ?? new ByteBudget(budgetBytes);
-  const room = shared.room ?? new ReadingRoom(budget, limits ?? { idleTimeoutSeconds: 60, uploadTimeoutSeconds: 0 });
+  const room =
+    shared.room ??
+    new ReadingRoom(budget, { idleTimeoutSeconds: 60, uploadTimeoutSeconds: 0, queueTimeoutSeconds: 10, ...limits });
   let paused = false;
   const throttle = {
     pause: () => {

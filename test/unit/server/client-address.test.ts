@@ -23,6 +23,7 @@ async function start(host: string, trusted: readonly string[] = []): Promise<num
     maxConnections: 10,
     idleTimeoutSeconds: 5,
     uploadTimeoutSeconds: 0,
+    queueTimeoutSeconds: 10,
     memory: new ByteBudget(16 * 1024 * 1024),
     readForwarded: createForwardedReader(trusted),
     handle: async ({ clientIp, isTls, host: authority }) => ({

@@ -1,5 +1,5 @@
 // The place where push becomes pull: nothing is lost, connections are paused and resumed, silence ends a body.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ClientGone } from '../../../src/http.ts';
 import { createPushedBody } from '../../support/pushed-body.ts';
 
@@ -70,6 +70,61 @@ describe('flow', () => {
   });
 });
 
+describe('a body that comes while memory is exhausted', () => {
+  /** A budget of 16 slabs of 256 KiB, all but one of them lent, and a last byte that exhausts it. */
+  function exhaust(limits = {}) {
+    const other = createPushedBody({ budgetBytes: 4096 * kib, limits });
+    const slabs = Array.from({ length: 15 }, () => other.budget.lend());
+    other.push(Buffer.alloc(1));
+    return { ...other, slabs };
+  }
+
+  test('waits until some is given back', () => {
+    const { budget, room, slabs } = exhaust();
+    const late = createPushedBody({ budget, room });
+    expect(late.isPaused()).toBe(true);
+    for (const slab of slabs.splice(0, 12)) slab.release();
+    expect(late.isPaused()).toBe(false);
+  });
+
+  test('is told to slow down when it has waited for too long, and one that has begun is not', () => {
+    vi.useFakeTimers();
+    try {
+      const { budget, room, slabs, reader } = exhaust({ queueTimeoutSeconds: 3 });
+      const late = createPushedBody({ budget, room });
+      const told: string[] = [];
+      late.reader.onTimeout = ({ code }) => told.push(`late: ${code}`);
+      reader.onTimeout = ({ code }) => told.push(`begun: ${code}`);
+      vi.advanceTimersByTime(3000);
+      expect(told).toEqual([]);
+      vi.advanceTimersByTime(2000);
+      expect(told).toEqual(['late: SlowDown']);
+      expect(slabs).toHaveLength(15);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('finds room for 64 that wait, for more when they leave, and for none where nobody may wait', () => {
+    const { budget, room } = exhaust();
+    const waiting = Array.from({ length: 63 }, () => createPushedBody({ budget, room }));
+    expect(room.mayEnter).toBe(true);
+    waiting.push(createPushedBody({ budget, room }));
+    expect(room.mayEnter).toBe(false);
+    waiting[0]?.reader.detach();
+    expect(room.mayEnter).toBe(true);
+    waiting[1]?.reader.cancel(new Error('refused'));
+    waiting.push(createPushedBody({ budget, room }));
+    expect(room.mayEnter).toBe(true);
+    expect(exhaust({ queueTimeoutSeconds: 0 }).room.mayEnter).toBe(false);
+  });
+
+  test('without any bytes does not wait', () => {
+    const { budget, room } = exhaust();
+    expect(createPushedBody({ budget, room, length: 0 }).isPaused()).toBe(false);
+  });
+});
+
 describe('a body for which memory was reserved', () => {
   test('is read while memory is exhausted for all others', () => {
     const other = createPushedBody({ budgetBytes: 4096 * kib });
@@ -105,7 +160,7 @@ describe('ends', () => {
   });
 
   test('silence longer than the limit is a RequestTimeout; a paused body is not silent', () => {
-    const limits = { idleTimeoutSeconds: 10, uploadTimeoutSeconds: 0 };
+    const limits = { idleTimeoutSeconds: 10, uploadTimeoutSeconds: 0, queueTimeoutSeconds: 10 };
     const { reader, push } = createPushedBody({ limits });
     const told: string[] = [];
     reader.onTimeout = (error) => told.push(error.code);
@@ -121,7 +176,7 @@ describe('ends', () => {
   });
 
   test('an upload that takes longer than is allowed ends, however busy it is', () => {
-    const limits = { idleTimeoutSeconds: 10, uploadTimeoutSeconds: 20 };
+    const limits = { idleTimeoutSeconds: 10, uploadTimeoutSeconds: 20, queueTimeoutSeconds: 10 };
     const { reader } = createPushedBody({ limits });
     const told: string[] = [];
     reader.onTimeout = (error) => told.push(error.code);
@@ -131,7 +186,7 @@ describe('ends', () => {
   });
 
   test("the server's own timer is re-armed while a body is read", () => {
-    const limits = { idleTimeoutSeconds: 60, uploadTimeoutSeconds: 0 };
+    const limits = { idleTimeoutSeconds: 60, uploadTimeoutSeconds: 0, queueTimeoutSeconds: 10 };
     const { reader, room } = createPushedBody({ limits });
     const calls: string[] = [];
     const watched = new (reader.constructor as typeof import('../../../src/server/read-body.ts').BodyReader)(
