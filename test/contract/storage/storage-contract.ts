@@ -156,6 +156,19 @@ function describeObjects(subject: () => StorageUnderTest): void {
     },
   );
 
+  // Check values of the catalogue of parametrised CRC algorithms, and of FIPS 180-4.
+  test.each([
+    ['crc32c', '4waSgw=='],
+    ['crc64nvme', 'rosUhgp5mIg='],
+    ['sha1', '98O8HYCOBHMq32eZZczDTKeuNEE='],
+    ['sha256', 'FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU='],
+  ] as const)('so is one of %s', async (algorithm, base64) => {
+    const bytes = Buffer.from('123456789');
+    const { headers } = await put(subject(), algorithm, bytes, {}, { cuts: [2], checksum: { algorithm, base64 } });
+    expect(headers.get(`x-amz-checksum-${algorithm}`)).toBe(base64);
+    expect((await subject().readBack(at(subject(), algorithm)))?.bytes.toString()).toBe('123456789');
+  });
+
   test('of many that write one object at once, one is there whole, with its own metadata', async () => {
     const bodies = Array.from({ length: 8 }, (_, i) => bytesOf(`writer ${i}`, 200_000));
     await Promise.all(bodies.map((bytes) => put(subject(), 'contended', bytes, { 'x-amz-meta-etag': etagOf(bytes) })));
