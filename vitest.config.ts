@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-// unit needs nothing; the others start real servers through test/servers and fail when one cannot be had.
-const needsServers = new Set(['contract', 'integration', 'fault']);
+// unit and fuzz need nothing; the others start real servers and clients, and fail when one cannot be had.
+const servers = 'test/servers/ensure-servers.ts';
+const setUps: Readonly<Record<string, string>> = {
+  contract: servers,
+  integration: servers,
+  fault: servers,
+  clients: 'test/clients/ensure-clients.ts',
+};
 
 const project = (name: string, timeoutMs: number) => ({
   test: {
@@ -11,7 +17,7 @@ const project = (name: string, timeoutMs: number) => ({
     hookTimeout: 60_000,
     pool: 'forks' as const,
     fileParallelism: name === 'unit',
-    globalSetup: needsServers.has(name) ? ['test/servers/ensure-servers.ts'] : [],
+    globalSetup: setUps[name] ?? [],
   },
 });
 
@@ -23,6 +29,7 @@ export default defineConfig({
       project('contract', 120_000),
       project('integration', 180_000),
       project('fault', 180_000),
+      project('clients', 180_000),
     ],
   },
 });

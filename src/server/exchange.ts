@@ -143,9 +143,9 @@ export class Exchange implements HttpRequest {
     const response = this.#response;
     response.cork(() => {
       this.#writeHead(answer);
-      if (this.method === 'HEAD') response.endWithoutBody(Buffer.byteLength(answer.body ?? ''), close);
-      else if (answer.status === 204) response.endWithoutBody(undefined, close);
-      else response.end(answer.body ?? '', close);
+      // Not by endWithoutBody: the server would go on waiting for a body, and close on the connection's next request.
+      const hasBody = this.method !== 'HEAD' && answer.status !== 204;
+      response.end(hasBody ? (answer.body ?? '') : '', close);
     });
     this.#done();
   }

@@ -157,6 +157,26 @@ describe('Expect: 100-continue', () => {
 });
 
 describe('one connection', () => {
+  test('lives on after answers that have no body', async () => {
+    const created = await bucket.send({ method: 'POST', path: `${prefix}/aborted?uploads` });
+    const uploadId = /<UploadId>(?<id>[^<]+)</u.exec(created.body)?.groups?.['id'] ?? '';
+    const connection = await open();
+    const statuses: number[] = [];
+    for (const [method, path, fields] of [
+      ['HEAD', '/health', []],
+      ['HEAD', prefix, [authorization()]],
+      ['HEAD', `${prefix}/key`, [authorization()]],
+      ['HEAD', prefix, []],
+      ['DELETE', `${prefix}/aborted?uploadId=${encodeURIComponent(uploadId)}`, [authorization()]],
+      ['GET', '/health', []],
+    ] as const) {
+      await connection.write(head(method, path, fields));
+      statuses.push((await connection.readAnswer()).status);
+    }
+    expect(statuses).toEqual([200, 200, 405, 401, 204, 200]);
+    connection.destroy();
+  });
+
   test('many requests one after another', async () => {
     const connection = await open();
     for (let index = 0; index < 20; index++) {
