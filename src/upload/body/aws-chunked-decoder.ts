@@ -16,8 +16,11 @@ import type { AwsChunkedPayload } from '../../payload.ts';
 const maxLineBytes = 128;
 /** One checksum and one signature come to less than 200. */
 const maxRestBytes = 1024;
-/** Smaller pieces are moved together: each piece costs an object, and a client can make them one byte long. */
-const smallPieceBytes = 4096;
+/**
+ * Smaller pieces are moved together: a write of its own costs each as much as the moving, and a client can make them one
+ * byte long.
+ */
+const smallPieceBytes = 128 * 1024;
 const lineFeed = 0x0a;
 const emptySha256 = hash('sha256', '');
 

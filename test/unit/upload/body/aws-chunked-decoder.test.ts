@@ -111,12 +111,12 @@ test('signatures are read over where nobody is asked for credentials', () => {
 });
 
 test('large chunks stay where they are, small ones are moved together', () => {
-  const large = (letter: string) => `2000\r\n${letter.repeat(0x2000)}\r\n`;
+  const large = (letter: string) => `20000\r\n${letter.repeat(0x20000)}\r\n`;
   const small = Array.from({ length: 50 }, () => '1\r\nx\r\n').join('');
   const text = `${large('a')}${large('b')}${small}${large('c')}0\r\n\r\n`;
-  const { payload, pieces } = decode(text, unsigned(3 * 0x2000 + 50));
-  expect(payload).toBe('a'.repeat(0x2000) + 'b'.repeat(0x2000) + 'x'.repeat(50) + 'c'.repeat(0x2000));
-  expect(pieces).toEqual([0x2000, 0x2000 + 50, 0x2000]);
+  const { payload, pieces } = decode(text, unsigned(3 * 0x20000 + 50));
+  expect(payload).toBe('a'.repeat(0x20000) + 'b'.repeat(0x20000) + 'x'.repeat(50) + 'c'.repeat(0x20000));
+  expect(pieces).toEqual([0x20000, 0x20000 + 50, 0x20000]);
 });
 
 test('a wrong signature ends it as soon as its chunk is whole', () => {
