@@ -26,7 +26,7 @@ const emptySha256 = hash('sha256', '');
 
 const plainLine = /^(?<size>[0-9a-fA-F]{1,16})$/;
 const signedLine = /^(?<size>[0-9a-fA-F]{1,16});chunk-signature=(?<signature>[0-9a-f]{64})$/;
-const trailerLine = /^(?<name>[!#$%&'*+\-.^_`|~0-9a-z]+):[ \t]*(?<value>[\x21-\x7e]*)[ \t]*$/i;
+const trailerLine = /^(?<name>[!#$%&'*+\-.^_`|~0-9a-z]+):[ \t]*(?<value>[\x21-\x7e]*)$/i;
 const signatureField = 'x-amz-trailer-signature';
 
 export interface AwsChunkedDecoderOptions extends Pick<AwsChunkedPayload, 'hasTrailer' | 'isSigned' | 'signatures'> {
