@@ -30,6 +30,7 @@ async function time(benchmark: MicroBenchmark, leastMs: number): Promise<number>
 }
 
 const us = (ns: number): string => (ns / 1000).toFixed(2);
+const toRate = (mibPerSecond: number): string => mibPerSecond.toFixed(mibPerSecond < 100 ? 1 : 0);
 
 async function loadBenchmarks(wanted: readonly string[]): Promise<readonly MicroBenchmark[]> {
   const files = readdirSync(folder).filter((file) => file.endsWith('.ts'));
@@ -48,7 +49,7 @@ export async function runMicro(wanted: readonly string[], quick: boolean): Promi
     for (const [benchmark, results] of timings) results.push(await time(benchmark, quick ? 20 : roundMs));
   }
   const rows = [...timings].map(([{ name, bytesPerCall }, results]) => {
-    const rate = bytesPerCall === undefined ? '' : ((bytesPerCall / 2 ** 20 / median(results)) * 1e9).toFixed(0);
+    const rate = bytesPerCall === undefined ? '' : toRate((bytesPerCall / 2 ** 20 / median(results)) * 1e9);
     return `| ${name} | ${us(median(results))} (${us(Math.min(...results))}–${us(Math.max(...results))}) | ${rate} |`;
   });
   const facts = [...describeMachine(), `Node ${process.version}`].map((fact) => `- ${fact}`);

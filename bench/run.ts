@@ -3,20 +3,31 @@ import { parseArgs } from 'node:util';
 
 import { arms } from './load/arms.ts';
 import { runLoad } from './load/run-load.ts';
-import { type ScenarioName, scenarioNames } from './load/scenario.ts';
+import { type ScenarioName, scenarioSummaries } from './load/scenario.ts';
 import { runMicro } from './run-micro.ts';
+
+const scenarios = Object.entries(scenarioSummaries).map(([name, summary]) => `    ${name.padEnd(14)} ${summary}`);
+const armList = arms
+  .map(({ name }) => name)
+  .join(', ')
+  .replaceAll(/(.{60,90},) /gu, '$1\n    ');
 
 const usage = `usage: npm run bench -- [options]
 
-  --scenario NAMES   of ${scenarioNames.join(', ')}
-  --only NAMES       of ${arms.map(({ name }) => name).join(', ')}
+  --scenario NAMES   of those below
+  --only NAMES       of the arms below
   --rounds N         for every scenario; otherwise each has its own number, mostly 5
   --quick            small bodies and one round: to see that everything runs
   --micro [NAMES]    one stage at a time instead: files of bench/micro, by the start of their names
 Names are separated by commas; all are taken when none are given. The tables go to standard output.
+
+  scenarios
+${scenarios.join('\n')}
+  arms
+    ${armList}
 `;
 
-const isScenarioName = (name: string): name is ScenarioName => scenarioNames.some((known) => known === name);
+const isScenarioName = (name: string): name is ScenarioName => Object.hasOwn(scenarioSummaries, name);
 
 function refuse(sentence: string): never {
   process.stderr.write(`${sentence}\n\n${usage}`);

@@ -2,16 +2,11 @@
 import type { Arm } from './arm.ts';
 import { direct } from './arms/direct.ts';
 import { haproxy } from './arms/haproxy.ts';
-import {
-  mizuchi,
-  mizuchiBuilt,
-  mizuchiCrc32,
-  mizuchiEightParts,
-  mizuchiSha256,
-  mizuchiSingle,
-} from './arms/mizuchi.ts';
+import { mizuchi, mizuchiBuilt, mizuchiEightParts, mizuchiSingle } from './arms/mizuchi.ts';
 import { nginxShipped, nginxTuned } from './arms/nginx.ts';
 import { nodePipe, sdkPut } from './arms/node-peers.ts';
+import { tokenArms } from './arms/tokens.ts';
+import { checksumArms, signedArms } from './arms/verified.ts';
 import { versitygw } from './arms/versitygw.ts';
 
 export const arms: readonly Arm[] = [
@@ -19,8 +14,9 @@ export const arms: readonly Arm[] = [
   mizuchiBuilt,
   mizuchiSingle,
   mizuchiEightParts,
-  mizuchiCrc32,
-  mizuchiSha256,
+  ...checksumArms,
+  ...signedArms,
+  ...tokenArms,
   nginxTuned,
   nginxShipped,
   haproxy,

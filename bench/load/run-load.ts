@@ -16,6 +16,7 @@ import { createBodyScenarios } from './scenarios/bodies.ts';
 import { createRequestScenarios } from './scenarios/requests.ts';
 import { createSlowBackendScenarios } from './scenarios/slow-backends.ts';
 import { createStart } from './scenarios/start.ts';
+import { createVerifiedScenarios } from './scenarios/verified.ts';
 
 export interface LoadOptions {
   /** Names of arms; empty for all. */
@@ -34,6 +35,7 @@ function chooseScenarios({ scenarios, quick }: LoadOptions): readonly Scenario[]
   const scale = quick ? 1 / 8 : 1;
   const all = [
     ...createBodyScenarios(scale),
+    ...createVerifiedScenarios(scale),
     ...createRequestScenarios(scale),
     ...createSlowBackendScenarios(scale),
     createStart(),

@@ -8,6 +8,7 @@ import { freePort } from '../../test/servers/free-port.ts';
 import { processTree } from './accounting.ts';
 import type { Arm, ArmPlace, ArmRequest } from './arm.ts';
 import type { Child, Children } from './children.ts';
+import { joinFrames } from './frames.ts';
 
 export interface RunningArm {
   readonly arm: Arm;
@@ -21,7 +22,8 @@ export interface RunningArm {
 }
 
 /** The status of one small PUT; 0 when there was no answer. */
-function putOnce(port: number, { path, headers }: ArmRequest, body: Buffer): Promise<number> {
+function putOnce(port: number, { path, headers, frames, turns }: ArmRequest, payload: Buffer): Promise<number> {
+  const body = frames ? joinFrames(frames, payload) : payload;
   return new Promise((resolve) => {
     const outgoing = request({ host: '127.0.0.1', port, path, method: 'PUT', agent: false }, (answer) => {
       answer.resume();
@@ -29,7 +31,7 @@ function putOnce(port: number, { path, headers }: ArmRequest, body: Buffer): Pro
     });
     outgoing.on('error', () => resolve(0));
     outgoing.setHeader('Content-Length', body.length);
-    for (const header of headers) outgoing.setHeader(...splitHeader(header));
+    for (const header of [...headers, ...(turns ?? []).slice(0, 1)]) outgoing.setHeader(...splitHeader(header));
     outgoing.end(body);
   });
 }

@@ -3,8 +3,20 @@ import type { BackendRates } from './backend.ts';
 import type { Bench } from './measure.ts';
 import type { RunningArm } from './running-arm.ts';
 
-export const scenarioNames = ['large', 'many', 'small', 'latency', 'verified', 'throttled', 'memory', 'start'] as const;
-export type ScenarioName = (typeof scenarioNames)[number];
+/** What each is, in a few words. */
+export const scenarioSummaries = {
+  large: 'one body of 1 GiB on one connection',
+  many: '16 bodies of 64 MiB at once',
+  verified: '1 GiB with a checksum, a signed hash, signed chunks or a trailer, beside plain',
+  'verified-put': 'the same with 32 bodies of 32 MiB, each one PUT to the backend',
+  small: '4 KiB on 32 connections',
+  'small-auth': 'the same with each kind of credential: tokens known and unknown, signatures',
+  latency: '1 KiB, one after another',
+  throttled: '1 GiB into a backend that is slow for each connection',
+  memory: '64 bodies of 256 MiB at once into a backend that is slow altogether',
+  start: 'start to the first upload taken, idle memory',
+} as const;
+export type ScenarioName = keyof typeof scenarioSummaries;
 
 /** One arm's numbers in one round; the keys are those of the columns. */
 export type Sample = Readonly<Record<string, number>>;

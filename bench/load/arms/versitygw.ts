@@ -1,8 +1,9 @@
 // versitygw as an S3 proxy: a gateway in Go that verifies SigV4 and sends the body on with the AWS SDK for Go.
 import { findServer } from '../../../test/servers/find-server.ts';
-import { type Arm, objectPath } from '../arm.ts';
-import { accessKey, secretKey, signedHeaders } from '../credentials.ts';
+import type { Arm } from '../arm.ts';
+import { accessKey, secretKey } from '../credentials.ts';
 import { findProgram, programVersion } from '../machine.ts';
+import { signUpload } from '../sign-upload.ts';
 
 /** The program says nothing useful of its own version; Go's record of the build does. */
 async function builtVersion(file: string): Promise<string> {
@@ -28,5 +29,5 @@ export const versitygw: Arm = {
     const cheapest = ['--disable-checksum', '--disable-data-integrity-check'];
     return { file: await findServer('versitygw'), args: [...gateway, 's3', ...keys, ...endpoint, ...cheapest] };
   },
-  request: (place) => ({ path: objectPath, headers: signedHeaders(`127.0.0.1:${place.port}`, objectPath) }),
+  request: ({ port }, body) => signUpload(`127.0.0.1:${port}`, body, { kind: 'unsigned' }),
 };

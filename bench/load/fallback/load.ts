@@ -13,6 +13,8 @@ const { values } = parseArgs({
     requests: { type: 'string' },
     seconds: { type: 'string' },
     header: { type: 'string', multiple: true, default: [] },
+    frames: { type: 'string' },
+    turns: { type: 'string' },
   },
 });
 
@@ -21,11 +23,42 @@ const bodyBytes = Number(values['body-bytes']);
 const requestLimit = Number(values.requests ?? Number.POSITIVE_INFINITY);
 const connections = Number(values.connections);
 const agent = new Agent({ keepAlive: true, maxSockets: connections });
-const ownHeaders = [`Host: 127.0.0.1:${values.port}`, `Content-Length: ${bodyBytes}`, ...values.header];
-const headers = ownHeaders.flatMap((line) => {
-  const colon = line.indexOf(':');
-  return [line.slice(0, colon), line.slice(colon + 1).trim()];
-});
+const turns = values.turns === undefined ? [] : readFileSync(values.turns, 'latin1').trimEnd().split('\n');
+/** The body, piece by piece as it goes over the wire. */
+const pieces: Buffer[] = [];
+let payloadTaken = 0;
+
+/** Goes on in the payload where it was left. */
+function addPayload(byteLength: number): void {
+  for (const end = payloadTaken + byteLength; payloadTaken < end;) {
+    const at = payloadTaken % payload.length;
+    const piece = payload.subarray(at, at + end - payloadTaken);
+    payloadTaken += piece.length;
+    pieces.push(piece);
+  }
+}
+
+function readFrames(file: Buffer): void {
+  for (let at = 0; at < file.length;) {
+    const lineEnd = file.indexOf('\n', at);
+    const [textBytes = 0, payloadBytes = 0] = file.toString('latin1', at, lineEnd).split(' ').map(Number);
+    at = lineEnd + 1 + textBytes;
+    pieces.push(file.subarray(lineEnd + 1, at));
+    addPayload(payloadBytes);
+  }
+}
+
+if (values.frames === undefined) addPayload(bodyBytes);
+else readFrames(readFileSync(values.frames));
+if (payloadTaken !== bodyBytes) throw new Error('other bytes of payload than are to be sent');
+const wireBytes = pieces.reduce((sum, { length }) => sum + length, 0);
+const ownHeaders = [`Host: 127.0.0.1:${values.port}`, `Content-Length: ${wireBytes}`, ...values.header];
+const toFields = (lines: readonly string[]): string[] =>
+  lines.flatMap((line) => {
+    const colon = line.indexOf(':');
+    return [line.slice(0, colon), line.slice(colon + 1).trim()];
+  });
+const headers = toFields(ownHeaders);
 const latenciesUs: number[] = [];
 const statuses: Record<string, number> = {};
 let started = 0;
@@ -38,13 +71,9 @@ function noteFault(fault: string): void {
 }
 
 function sendBody(outgoing: ClientRequest): void {
-  let sent = 0;
+  let next = 0;
   const more = (): void => {
-    while (sent < bodyBytes) {
-      const block = payload.subarray(0, Math.min(payload.length, bodyBytes - sent));
-      sent += block.length;
-      if (!outgoing.write(block)) return;
-    }
+    while (next < pieces.length) if (!outgoing.write(pieces[next++])) return;
     outgoing.off('drain', more).end();
   };
   outgoing.on('drain', more);
@@ -52,11 +81,12 @@ function sendBody(outgoing: ClientRequest): void {
 }
 
 /** Resolves when the answer is whole or the connection has failed. */
-function put(): Promise<void> {
+function put(turn: string | undefined): Promise<void> {
   return new Promise((resolve) => {
     const startedAt = performance.now();
-    const options = { host: '127.0.0.1', port: values.port, path: values.path, method: 'PUT', agent, headers };
-    const outgoing = request(options, (answer) => {
+    const fields = turn === undefined ? headers : [...headers, ...toFields([turn])];
+    const options = { host: '127.0.0.1', port: values.port, path: values.path, method: 'PUT', agent };
+    const outgoing = request({ ...options, headers: fields }, (answer) => {
       answer.resume();
       answer.on('end', () => {
         const status = String(answer.statusCode);
@@ -81,9 +111,10 @@ const mayStart = (): boolean => started < requestLimit && failed < 50 && perform
 
 async function keepSending(): Promise<void> {
   while (mayStart()) {
+    const turn = turns[started % turns.length];
     started++;
     // oxlint-disable-next-line no-await-in-loop -- one request after another is what a keep-alive connection does
-    await put();
+    await put(turn);
   }
 }
 

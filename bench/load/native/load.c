@@ -1,8 +1,10 @@
 /* A client that uploads as fast as it is let, on one thread: the same PUT again and again on keep-alive connections.
  *
  * usage: load --port N --path /p --payload FILE --body-bytes N --connections N (--requests N | --seconds N)
- *             [--timeout-seconds N] [--header "Name: value"]...
- * FILE is repeated from its start to make up a body. Prints one line of JSON; a latency is first byte out to last byte in.
+ *             [--timeout-seconds N] [--header "Name: value"]... [--frames FILE] [--turns FILE]
+ * The payload's FILE is repeated from its start to make up a body. Frames are put between its bytes, each written as
+ * `TEXT_LENGTH PAYLOAD_BYTES\n` and the text: the text is sent, then so many bytes of the payload. The lines of turns are
+ * header fields: each request has the next of them. Prints one line of JSON; a latency is first byte out to last byte in.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,21 +25,34 @@
 #include <unistd.h>
 
 #define ANSWER_BYTES 16384
+#define HEAD_BYTES 32768
 #define MAX_FAILURES 50
+#define GATHERED_PIECES 64
+#define GATHERED_BYTES (1 << 20)
+
+struct piece {
+  const char *bytes;
+  int64_t length;
+};
 
 struct connection {
   int fd;
   int busy;
-  int64_t sent; /* of head and body together */
+  int atPiece; /* 0 is the head, the others are the body's */
+  int64_t atByte;
+  int headBytes;
   int answerBytes;
   double startedAt;
+  char head[HEAD_BYTES];
   char answer[ANSWER_BYTES];
 };
 
-static char head[16384];
-static int headBytes, port, epollFd, inFlight;
-static char *payload;
-static int64_t payloadBytes, bodyBytes = -1;
+/* Of every request, without the empty line at its end. */
+static char commonHead[HEAD_BYTES];
+static int commonHeadBytes, port, epollFd, inFlight;
+static struct piece payload, *body, *turns;
+static int bodyPieces, turnCount;
+static int64_t payloadTaken, wireBytes, bodyBytes = -1;
 static int64_t requestLimit = INT64_MAX, started, succeeded, failed, reconnects;
 static double stopAt = 1e300;
 static uint32_t *latenciesUs;
@@ -83,17 +98,63 @@ static void reopen(struct connection *c) {
   openConnection(c);
 }
 
+static struct piece *append(struct piece *list, int *count, const char *bytes, int64_t length) {
+  /* Grown at each power of two. */
+  if ((*count & (*count - 1)) == 0) list = realloc(list, sizeof *list * (*count ? *count * 2 : 1));
+  list[(*count)++] = (struct piece){bytes, length};
+  return list;
+}
+
+static void appendBody(const char *bytes, int64_t length) {
+  if (length == 0) return;
+  body = append(body, &bodyPieces, bytes, length);
+  wireBytes += length;
+}
+
+/* Goes on in the payload where it was left. */
+static void appendPayload(int64_t length) {
+  while (length > 0) {
+    int64_t at = payloadTaken % payload.length, most = payload.length - at;
+    if (most > length) most = length;
+    appendBody(payload.bytes + at, most);
+    payloadTaken += most;
+    length -= most;
+  }
+}
+
+static int isSent(struct connection *c) { return c->atPiece > bodyPieces; }
+
+/* What is left of a piece. */
+static struct piece rest(struct connection *c, int index) {
+  struct piece p = index == 0 ? (struct piece){c->head, c->headBytes} : body[index - 1];
+  int64_t done = index == c->atPiece ? c->atByte : 0;
+  return (struct piece){p.bytes + done, p.length - done};
+}
+
+static void advance(struct connection *c, int64_t sent) {
+  while (sent > 0) {
+    int64_t left = rest(c, c->atPiece).length;
+    if (sent < left) {
+      c->atByte += sent;
+      return;
+    }
+    sent -= left;
+    c->atPiece++;
+    c->atByte = 0;
+  }
+}
+
 /* Sends what the socket takes; 0 when the connection is broken. */
 static int sendMore(struct connection *c) {
-  int64_t total = headBytes + bodyBytes;
-  while (c->sent < total) {
-    struct iovec parts[2];
+  while (!isSent(c)) {
+    struct iovec parts[GATHERED_PIECES];
     int count = 0;
-    int64_t inBody = c->sent > headBytes ? c->sent - headBytes : 0;
-    if (c->sent < headBytes) parts[count++] = (struct iovec){head + c->sent, headBytes - c->sent};
-    int64_t at = inBody % payloadBytes, most = payloadBytes - at;
-    if (most > bodyBytes - inBody) most = bodyBytes - inBody;
-    if (most > 0) parts[count++] = (struct iovec){payload + at, most};
+    int64_t gathered = 0;
+    for (int i = c->atPiece; i <= bodyPieces && count < GATHERED_PIECES && gathered < GATHERED_BYTES; i++) {
+      struct piece p = rest(c, i);
+      parts[count++] = (struct iovec){(char *)p.bytes, p.length};
+      gathered += p.length;
+    }
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
     ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
     if (n < 0) {
@@ -101,17 +162,31 @@ static int sendMore(struct connection *c) {
       watch(c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
       return 1;
     }
-    c->sent += n;
+    advance(c, n);
   }
   watch(c, EPOLL_CTL_MOD, EPOLLIN);
   return 1;
+}
+
+static void writeHead(struct connection *c) {
+  memcpy(c->head, commonHead, commonHeadBytes);
+  c->headBytes = commonHeadBytes;
+  if (turnCount) {
+    struct piece turn = turns[started % turnCount];
+    memcpy(c->head + c->headBytes, turn.bytes, turn.length);
+    memcpy(c->head + c->headBytes + turn.length, "\r\n", 2);
+    c->headBytes += turn.length + 2;
+  }
+  memcpy(c->head + c->headBytes, "\r\n", 2);
+  c->headBytes += 2;
 }
 
 static void startNext(struct connection *c) {
   while (started < requestLimit && failed < MAX_FAILURES) {
     double at = now();
     if (at >= stopAt) return;
-    c->sent = c->answerBytes = 0;
+    c->atPiece = c->atByte = c->answerBytes = 0;
+    writeHead(c);
     c->startedAt = at;
     started++;
     if (sendMore(c)) {
@@ -145,7 +220,7 @@ static void finish(struct connection *c) {
   c->busy = 0;
   inFlight--;
   statusCounts[status > 0 && status < 600 ? status : 0]++;
-  if (status == 200 && c->sent == headBytes + bodyBytes) {
+  if (status == 200 && isSent(c)) {
     if ((size_t)succeeded == latencyRoom) {
       latencyRoom = latencyRoom ? latencyRoom * 2 : 65536;
       latenciesUs = realloc(latenciesUs, latencyRoom * sizeof *latenciesUs);
@@ -153,7 +228,7 @@ static void finish(struct connection *c) {
     latenciesUs[succeeded++] = (uint32_t)((now() - c->startedAt) * 1e6);
   } else noteFault(status == 200 ? "answered before the body was sent:" : "answered", c->answer);
   char *close = strcasestr(c->answer, "\r\nConnection: close");
-  if (close || c->sent < headBytes + bodyBytes) reopen(c);
+  if (close || !isSent(c)) reopen(c);
   startNext(c);
 }
 
@@ -198,19 +273,43 @@ static void report(double seconds, int timedOut) {
   printf("}}\n");
 }
 
-static void readPayload(const char *path) {
+static void fail(const char *what, const char *path) {
+  fprintf(stderr, "load: %s %s\n", what, path);
+  exit(1);
+}
+
+/* Ends with a zero byte that is not counted. */
+static struct piece readFile(const char *path) {
   int fd = open(path, O_RDONLY);
-  payloadBytes = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
-  payload = payloadBytes > 0 ? malloc(payloadBytes) : NULL;
-  if (!payload || pread(fd, payload, payloadBytes, 0) != payloadBytes) {
-    fprintf(stderr, "load: cannot read %s\n", path);
-    exit(1);
-  }
+  int64_t length = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+  char *bytes = length > 0 ? malloc(length + 1) : NULL;
+  if (!bytes || pread(fd, bytes, length, 0) != length) fail("cannot read", path);
+  bytes[length] = 0;
   close(fd);
+  return (struct piece){bytes, length};
+}
+
+static void readFrames(const char *path) {
+  struct piece file = readFile(path);
+  for (char *at = (char *)file.bytes, *end = at + file.length; at < end;) {
+    int64_t textBytes = strtoll(at, &at, 10), payloadBytes = strtoll(at, &at, 10);
+    if (*at != '\n' || textBytes < 0 || payloadBytes < 0 || textBytes > end - ++at) fail("not understood:", path);
+    appendBody(at, textBytes);
+    appendPayload(payloadBytes);
+    at += textBytes;
+  }
+}
+
+static void readTurns(const char *path) {
+  struct piece file = readFile(path);
+  for (const char *at = file.bytes, *end; (end = strchr(at, '\n')); at = end + 1) {
+    if (commonHeadBytes + (end - at) + 4 > HEAD_BYTES) fail("a line is too long in", path);
+    turns = append(turns, &turnCount, at, end - at);
+  }
 }
 
 int main(int argc, char **argv) {
-  const char *path = "/", *payloadPath = "";
+  const char *path = "/", *payloadPath = "", *framesPath = NULL, *turnsPath = NULL;
   char headers[12288] = "";
   int connectionCount = 1;
   double seconds = 0, timeoutSeconds = 600;
@@ -219,6 +318,8 @@ int main(int argc, char **argv) {
     if (!strcmp(name, "--port")) port = atoi(value);
     else if (!strcmp(name, "--path")) path = value;
     else if (!strcmp(name, "--payload")) payloadPath = value;
+    else if (!strcmp(name, "--frames")) framesPath = value;
+    else if (!strcmp(name, "--turns")) turnsPath = value;
     else if (!strcmp(name, "--body-bytes")) bodyBytes = atoll(value);
     else if (!strcmp(name, "--connections")) connectionCount = atoi(value);
     else if (!strcmp(name, "--requests")) requestLimit = atoll(value);
@@ -228,9 +329,13 @@ int main(int argc, char **argv) {
     else return fprintf(stderr, "load: unknown or too long option %s\n", name), 2;
   }
   signal(SIGPIPE, SIG_IGN);
-  readPayload(payloadPath);
-  headBytes = snprintf(head, sizeof head, "PUT %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/octet-stream\r\nContent-Length: %lld\r\n%s\r\n",
-                       path, port, (long long)bodyBytes, headers);
+  payload = readFile(payloadPath);
+  if (framesPath) readFrames(framesPath);
+  else appendPayload(bodyBytes);
+  if (payloadTaken != bodyBytes) fail("other bytes of payload than are to be sent:", framesPath ? framesPath : payloadPath);
+  commonHeadBytes = snprintf(commonHead, sizeof commonHead, "PUT %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/octet-stream\r\nContent-Length: %lld\r\n%s",
+                             path, port, (long long)wireBytes, headers);
+  if (turnsPath) readTurns(turnsPath);
   epollFd = epoll_create1(0);
   double begunAt = now(), timeoutAt = begunAt + timeoutSeconds;
   if (seconds > 0) stopAt = begunAt + seconds;

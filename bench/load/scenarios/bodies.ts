@@ -1,4 +1,4 @@
-// Large bodies: one on one connection, many side by side, and one whose checksum is verified on the way.
+// Large bodies: one on one connection, and many side by side.
 import { measure, type Bench, type LoadShape } from '../measure.ts';
 import type { RunningArm } from '../running-arm.ts';
 import type { Column, Sample, Scenario } from '../scenario.ts';
@@ -6,7 +6,7 @@ import type { Column, Sample, Scenario } from '../scenario.ts';
 const mib = 2 ** 20;
 const gib = 2 ** 30;
 
-const columns: readonly Column[] = [
+export const bodyColumns: readonly Column[] = [
   { key: 'cpuPerGib', title: 'CPU-s/GiB', digits: 2, ratio: true },
   { key: 'mibPerSecond', title: 'MiB/s', digits: 0, ratio: true },
   { key: 'seconds', title: 'wall s', digits: 2 },
@@ -17,7 +17,7 @@ const columns: readonly Column[] = [
 
 const proxies = ['nginx-tuned', 'nginx-shipped', 'haproxy', 'node-pipe', 'sdk-put', 'versitygw', 'direct'];
 
-async function measureBody(bench: Bench, arm: RunningArm, shape: LoadShape): Promise<Sample> {
+export async function measureBody(bench: Bench, arm: RunningArm, shape: LoadShape): Promise<Sample> {
   const measured = await measure(bench, arm, shape);
   return {
     cpuPerGib: measured.proxyCpuSeconds / (measured.bytes / gib),
@@ -36,7 +36,7 @@ interface BodiesOptions extends Pick<Scenario, 'name' | 'title' | 'armNames'> {
 function createBodies({ shape, ...rest }: BodiesOptions): Scenario {
   return {
     ...rest,
-    columns,
+    columns: bodyColumns,
     rounds: 5,
     warmUp: (bench, arm) => measure(bench, arm, { ...shape, bodyBytes: Math.min(shape.bodyBytes, 128 * mib) }),
     measure: (bench, arm) => measureBody(bench, arm, shape),
@@ -47,11 +47,10 @@ function createBodies({ shape, ...rest }: BodiesOptions): Scenario {
 export function createBodyScenarios(scale: number): readonly Scenario[] {
   const oneBytes = Math.round(gib * scale);
   const manyBytes = Math.round(64 * mib * scale);
-  const oneMib = oneBytes / mib;
   return [
     createBodies({
       name: 'large',
-      title: `One body of ${oneMib} MiB on one connection`,
+      title: `One body of ${oneBytes / mib} MiB on one connection`,
       armNames: ['mizuchi', 'mizuchi-single', ...proxies],
       shape: { bodyBytes: oneBytes, connections: 1, until: { requests: 1 } },
     }),
@@ -60,12 +59,6 @@ export function createBodyScenarios(scale: number): readonly Scenario[] {
       title: `16 bodies of ${manyBytes / mib} MiB at once`,
       armNames: ['mizuchi', 'mizuchi-single', ...proxies],
       shape: { bodyBytes: manyBytes, connections: 16, until: { requests: 16 } },
-    }),
-    createBodies({
-      name: 'verified',
-      title: `One body of ${oneMib} MiB, verified against the client’s checksum while it streams`,
-      armNames: ['mizuchi', 'mizuchi+crc32', 'mizuchi+sha256'],
-      shape: { bodyBytes: oneBytes, connections: 1, until: { requests: 1 } },
     }),
   ];
 }

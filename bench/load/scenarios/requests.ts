@@ -1,15 +1,33 @@
-// Small bodies: how many a second, what each costs, and how much later an answer comes than without a proxy.
+// Small bodies: how many a second, what each costs, with each kind of credential, and how much later an answer comes than
+// without a proxy.
 import { measure } from '../measure.ts';
 import type { Sample, Scenario } from '../scenario.ts';
 import { column, median } from '../statistics.ts';
 
-const arms = ['mizuchi', 'nginx-tuned', 'nginx-shipped', 'haproxy', 'node-pipe', 'sdk-put', 'versitygw', 'direct'];
+const peers = ['mizuchi', 'nginx-tuned', 'nginx-shipped', 'haproxy', 'node-pipe', 'sdk-put', 'versitygw', 'direct'];
+const waysIn = [
+  'mizuchi',
+  'no-auth',
+  'jwt-rs256',
+  'jwt-es256',
+  'jwt-hs256-new',
+  'jwt-rs256-new',
+  'jwt-es256-new',
+  'sigv4-unsigned',
+  'sigv4-hash',
+  'sigv4-chunks-64k',
+  'trailer-crc32-64k',
+  'direct',
+];
 
-function createSmall(seconds: number): Scenario {
+function createSmall(
+  seconds: number,
+  options: Pick<Scenario, 'name' | 'armNames' | 'rounds' | 'remarks'> & { readonly title?: string },
+): Scenario {
   const shape = { bodyBytes: 4096, connections: 32 };
   return {
-    name: 'small',
-    title: `4 KiB bodies on 32 keep-alive connections for ${seconds} s`,
+    ...options,
+    title: `4 KiB bodies on 32 keep-alive connections for ${seconds} s${options.title ?? ''}`,
     columns: [
       { key: 'perSecond', title: 'PUT/s', digits: 0, ratio: true },
       { key: 'cpuUs', title: 'µs CPU per PUT', digits: 1, ratio: true },
@@ -17,8 +35,6 @@ function createSmall(seconds: number): Scenario {
       { key: 'p99Ms', title: 'p99 ms', digits: 2 },
       { key: 'peakMib', title: 'peak RSS MiB', digits: 0 },
     ],
-    armNames: arms,
-    rounds: 5,
     warmUp: (bench, arm) => measure(bench, arm, { ...shape, until: { seconds: Math.min(2, seconds) } }),
     measure: async (bench, arm) => {
       const measured = await measure(bench, arm, { ...shape, until: { seconds } });
@@ -46,6 +62,17 @@ function addedLatency(samples: ReadonlyMap<string, readonly Sample[]>): readonly
   });
 }
 
+/** Rounds are compared one by one: what slows the machine down for a while slows both. */
+function costOfWaysIn(samples: ReadonlyMap<string, readonly Sample[]>): readonly string[] {
+  const open = column(samples.get('no-auth') ?? [], 'cpuUs');
+  if (open.length === 0) return [];
+  return [...samples].flatMap(([name, own]) => {
+    if (name === 'no-auth' || name === 'direct') return [];
+    const more = median(column(own, 'cpuUs').map((us, round) => us - (open[round] ?? Number.NaN)));
+    return [`${name}: ${more.toFixed(1)} µs CPU more for each PUT than no-auth.`];
+  });
+}
+
 function createLatency(seconds: number): Scenario {
   const shape = { bodyBytes: 1024, connections: 1 };
   return {
@@ -56,7 +83,7 @@ function createLatency(seconds: number): Scenario {
       { key: 'p99Ms', title: 'p99 ms', digits: 3 },
       { key: 'maxMs', title: 'max ms', digits: 2 },
     ],
-    armNames: arms,
+    armNames: peers,
     rounds: 5,
     warmUp: (bench, arm) => measure(bench, arm, { ...shape, until: { seconds: Math.min(1, seconds) } }),
     measure: async (bench, arm) => {
@@ -69,5 +96,16 @@ function createLatency(seconds: number): Scenario {
 
 /** @param scale 1 for the real durations, less for a quick look. */
 export function createRequestScenarios(scale: number): readonly Scenario[] {
-  return [createSmall(Math.max(1, 4 * scale)), createLatency(Math.max(0.5, 2 * scale))];
+  const seconds = Math.max(1, 4 * scale);
+  return [
+    createSmall(seconds, { name: 'small', armNames: peers, rounds: 5 }),
+    createSmall(seconds, {
+      name: 'small-auth',
+      title: ', by who is let in and what is verified',
+      armNames: waysIn,
+      rounds: 3,
+      remarks: costOfWaysIn,
+    }),
+    createLatency(Math.max(0.5, 2 * scale)),
+  ];
 }

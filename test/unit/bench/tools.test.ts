@@ -1,7 +1,11 @@
 // The benchmark's backend and load generator: the compiled ones and those in Node do the same.
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Backend, startBackend } from '../../../bench/load/backend.ts';
 import { type Children, createChildren } from '../../../bench/load/children.ts';
@@ -48,6 +52,39 @@ describe.each(kinds)('backend and load generator %s', (_name, build) => {
     const after = await backend.stats();
     expect(after.bytes - before.bytes).toBe(175_000);
     expect(after.puts - before.puts).toBe(7);
+  });
+
+  it('sends a body in frames, counting its payload, and each header field in turn', async () => {
+    const received: { readonly user: string | undefined; readonly body: string }[] = [];
+    const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      const user = request.headers['x-amz-meta-user'];
+      received.push({ user: typeof user === 'string' ? user : undefined, body: await text(request) });
+      response.writeHead(200, { 'Content-Length': 0 }).end();
+    };
+    const server = createServer((request, response) => void take(request, response));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const outcome = await sendLoad(children, tools.load, {
+      port: (server.address() as AddressInfo).port,
+      request: {
+        path: '/bench/key',
+        headers: [],
+        frames: [
+          { text: '2ee0\r\n', payloadBytes: 12_000 },
+          { text: '\r\n', payloadBytes: 0 },
+          { text: '3\r\n', payloadBytes: 3 },
+          { text: '\r\n0\r\n\r\n', payloadBytes: 0 },
+        ],
+        turns: ['x-amz-meta-user: a', 'x-amz-meta-user: b'],
+      },
+      payloadPath,
+      bodyBytes: 12_003,
+      connections: 1,
+      until: { requests: 3 },
+    });
+    server.close();
+    expect(outcome).toMatchObject({ succeeded: 3, failed: 0, bytes: 36_009 });
+    const body = `2ee0\r\n${'x'.repeat(12_000)}\r\n3\r\nxxx\r\n0\r\n\r\n`;
+    expect(received).toEqual(['a', 'b', 'a'].map((user) => ({ user, body })));
   });
 
   it('fails loudly when requests are refused', async () => {
