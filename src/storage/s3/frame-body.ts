@@ -12,33 +12,34 @@ export interface FramedBody {
   /** Bytes on the wire. */
   readonly length: number;
   readonly body: Pick<OutgoingBody, 'read'>;
+  /** Gives back what was read and not taken. Called once nobody reads any more. */
+  release(): void;
 }
 
 /** MinIO refuses chunks of more than 16 MiB; nothing is gained by larger ones. */
 const chunkBytes = 8 * 1024 * 1024;
 const digestLengths: Record<ChecksumAlgorithm, number> = { crc32: 8, crc32c: 8, crc64nvme: 12, sha1: 28, sha256: 44 };
 
+const release = () => undefined;
+
 /** The body as it is, when there is no checksum or it is known already: then it is a header field. */
 export function frameBody(headers: ObjectHeaders, body: OutgoingBody, length: number): FramedBody {
   const { checksum } = body;
-  if (checksum === undefined) return { headers, payloadHash: 'UNSIGNED-PAYLOAD', length, body };
+  if (checksum === undefined) return { headers, payloadHash: 'UNSIGNED-PAYLOAD', length, body, release };
   const field = `x-amz-checksum-${checksum.algorithm}`;
   if (checksum.base64 !== undefined) {
     const withChecksum = new Map([...headers, [field, checksum.base64]]);
-    return { headers: withChecksum, payloadHash: 'UNSIGNED-PAYLOAD', length, body };
+    return { headers: withChecksum, payloadHash: 'UNSIGNED-PAYLOAD', length, body, release };
   }
   // Without aws-chunked in Content-Encoding: x-amz-content-sha256 says it, and versitygw would store the coding.
-  const framed = new Map([
-    ...headers,
-    ['x-amz-decoded-content-length', String(length)],
-    ['x-amz-trailer', field],
-  ]);
+  const framed = new Map([...headers, ['x-amz-decoded-content-length', String(length)], ['x-amz-trailer', field]]);
   const reader = new FramingReader(body, length, checksum);
   return {
     headers: framed,
     payloadHash: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
     length: framedLength(length, checksum.algorithm),
     body: { read: () => reader.read() },
+    release: () => reader.release(),
   };
 }
 
@@ -69,6 +70,7 @@ class FramingReader {
   #missingBytes = 0;
   readonly #ready: Chunk[] = [];
   #isEnded = false;
+  #isReleased = false;
 
   constructor(body: OutgoingBody, length: number, checksum: BodyChecksum) {
     this.#body = body;
@@ -79,10 +81,16 @@ class FramingReader {
   async read(): Promise<Chunk | null> {
     if (this.#ready.length === 0 && !this.#isEnded) {
       const chunk = await this.#body.read();
-      if (chunk === null) this.#end();
+      if (this.#isReleased) chunk?.release();
+      else if (chunk === null) this.#end();
       else this.#frame(chunk);
     }
     return this.#ready.shift() ?? null;
+  }
+
+  release(): void {
+    this.#isReleased = true;
+    for (const chunk of this.#ready.splice(0)) chunk.release();
   }
 
   #frame(chunk: Chunk): void {
@@ -119,5 +127,5 @@ class FramingReader {
 }
 
 function toChunk(text: string): Chunk {
-  return { bytes: Buffer.from(text, 'latin1'), release: () => undefined };
+  return { bytes: Buffer.from(text, 'latin1'), release };
 }

@@ -69,7 +69,8 @@ export function createS3Storage(options: S3StorageOptions): Storage {
     const { address, query, signal } = request;
     if (request.body.length === undefined) throw new S3Error('MissingContentLength');
     checkKey(address.key);
-    const { headers, payloadHash, length, body } = frameBody(request.headers, request.body, request.body.length);
+    const framed = frameBody(request.headers, request.body, request.body.length);
+    const { headers, payloadHash, length, body } = framed;
     const route = routeTo(address.bucket);
     const path = route.pathPrefix + encodeKey(address.key);
     const signer = credentials.current() ?? (await credentials.load().catch(throwAsS3Error));
@@ -82,7 +83,7 @@ export function createS3Storage(options: S3StorageOptions): Storage {
       body,
       signal,
       totalMs: timeouts.totalMs,
-    });
+    }).finally(framed.release);
     if (answer.status === 200) return toStored(answer);
     const refusal = readRefusal(answer);
     if (refusal.hasExpiredCredentials) credentials.discard();

@@ -1,5 +1,6 @@
 // Takes the payload out of a body in aws-chunked framing, and checks what its chunks and its trailer are signed with.
-// Synchronous: no I/O, no clock. The payload stays in the memory that it arrived in.
+// Synchronous: no I/O, no clock. The payload stays in the memory that it arrived in, moved together there: a piece of its own for
+// each chunk would cost more in writes, and a client can make chunks one byte long.
 //
 // size-line   hex size, `;chunk-signature=` and 64 hex digits where chunks are signed, CRLF
 // data        as many bytes as the line said; a size of 0 leads to `rest` instead
@@ -16,11 +17,6 @@ import type { AwsChunkedPayload } from '../../payload.ts';
 const maxLineBytes = 128;
 /** One checksum and one signature come to less than 200. */
 const maxRestBytes = 1024;
-/**
- * Smaller pieces are moved together: a write of its own costs each as much as the moving, and a client can make them one
- * byte long.
- */
-const smallPieceBytes = 128 * 1024;
 const lineFeed = 0x0a;
 const emptySha256 = hash('sha256', '');
 
@@ -54,11 +50,12 @@ export class AwsChunkedDecoder {
 
   /**
    * @param bytes the next of the body, in any cut; their memory may be written to.
-   * @returns the payload in them, in order, as pieces of the same memory; none empty.
+   * @returns the payload in them, in the same memory; empty when they hold framing only.
    * @throws S3Error InvalidRequest for framing that is malformed or announces too much, SignatureDoesNotMatch.
    */
-  write(bytes: Uint8Array): Uint8Array[] {
-    const pieces: Uint8Array[] = [];
+  write(bytes: Uint8Array): Uint8Array {
+    let start = 0;
+    let end = 0;
     let at = 0;
     while (at < bytes.byteLength) {
       switch (this.#state) {
@@ -68,7 +65,9 @@ export class AwsChunkedDecoder {
         case 'data': {
           const piece = bytes.subarray(at, at + this.#missingBytes);
           this.#takeData(piece);
-          append(pieces, piece);
+          if (end === 0) start = end = at;
+          else bytes.copyWithin(end, at, at + piece.byteLength);
+          end += piece.byteLength;
           at += piece.byteLength;
           break;
         }
@@ -84,7 +83,7 @@ export class AwsChunkedDecoder {
           at = bytes.byteLength;
       }
     }
-    return pieces;
+    return bytes.subarray(start, end);
   }
 
   /**
@@ -158,18 +157,6 @@ export class AwsChunkedDecoder {
     signatures.verifyChunk(this.#hash.digest('hex'), this.#signature);
     this.#hash = undefined;
   }
-}
-
-/** Adds a piece, moved up to the one before it when one of the two is small. */
-function append(pieces: Uint8Array[], piece: Uint8Array): void {
-  const last = pieces.at(-1);
-  if (last === undefined || (last.byteLength >= smallPieceBytes && piece.byteLength >= smallPieceBytes)) {
-    pieces.push(piece);
-    return;
-  }
-  const joined = new Uint8Array(last.buffer, last.byteOffset, last.byteLength + piece.byteLength);
-  joined.set(piece, last.byteLength);
-  pieces[pieces.length - 1] = joined;
 }
 
 /**

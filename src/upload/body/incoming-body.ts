@@ -2,13 +2,12 @@
 // it is right.
 import type { Chunk, RequestBody } from '../../http.ts';
 import type { BodyChecksum } from '../../storage/storage.ts';
-import { shareChunk } from './share-chunk.ts';
 import type { Verifier } from './verify.ts';
 
 /** Takes the payload out of what arrives. */
 export interface Decoder {
-  /** @returns the payload, in order, as pieces of the memory of `bytes`. */
-  write(bytes: Uint8Array): Uint8Array[];
+  /** @returns the payload, in the memory of `bytes`; perhaps empty. */
+  write(bytes: Uint8Array): Uint8Array;
   /** Called after the last byte. */
   finish(): void;
 }
@@ -30,8 +29,8 @@ export class IncomingBody {
   readonly #body: RequestBody;
   readonly #verifier: Verifier;
   readonly #decoder: Decoder | undefined;
-  /** Decoded and not handed out yet. */
-  #waiting: Chunk[] = [];
+  /** The last of the payload, until what comes behind it has been seen. */
+  #last: Chunk | undefined;
   #isVerified = false;
 
   constructor({ body, verifier, length, decoder, checksum }: IncomingBodyOptions) {
@@ -80,46 +79,50 @@ export class IncomingBody {
   /** Takes no more; a pending next() rejects with the reason. */
   cancel(reason: unknown): void {
     this.#body.cancel(reason);
-    this.#releaseWaiting();
+    this.#releaseLast();
   }
 
-  /** What comes behind the payload (the last chunk's signature, a trailer) is read before the last piece is handed out. */
+  /** What comes behind the payload (the last chunk's signature, a trailer) is read before the last of it is handed out. */
   async #nextDecoded(decoder: Decoder): Promise<Chunk | null> {
     try {
-      while (this.#waiting.length <= 1) {
-        const isComplete = this.#verifier.receivedBytes === this.length;
-        if (this.#waiting.length === 1 && !isComplete) break;
+      for (;;) {
         const chunk = await this.#body.read();
         if (chunk === null) {
           decoder.finish();
           this.#finish();
-          break;
+          const last = this.#last ?? null;
+          this.#last = undefined;
+          return last;
         }
-        this.#decode(decoder, chunk);
+        const decoded = this.#decode(decoder, chunk);
+        if (decoded === undefined) continue;
+        if (this.#verifier.receivedBytes !== this.length) return decoded;
+        this.#last = decoded;
       }
     } catch (error) {
-      this.#releaseWaiting();
+      this.#releaseLast();
       throw error;
     }
-    return this.#waiting.shift() ?? null;
   }
 
-  #decode(decoder: Decoder, chunk: Chunk): void {
-    let pieces: Uint8Array[];
+  #decode(decoder: Decoder, chunk: Chunk): Chunk | undefined {
     try {
-      pieces = decoder.write(chunk.bytes);
-      for (const piece of pieces) this.#verifier.write(piece);
+      const bytes = decoder.write(chunk.bytes);
+      if (bytes.byteLength > 0) {
+        this.#verifier.write(bytes);
+        return { bytes, release: () => chunk.release() };
+      }
     } catch (error) {
       chunk.release();
       throw error;
     }
-    if (pieces.length === 0) chunk.release();
-    else this.#waiting.push(...shareChunk(chunk, pieces));
+    chunk.release();
+    return undefined;
   }
 
-  #releaseWaiting(): void {
-    for (const chunk of this.#waiting) chunk.release();
-    this.#waiting = [];
+  #releaseLast(): void {
+    this.#last?.release();
+    this.#last = undefined;
   }
 
   #finish(): null {

@@ -6,7 +6,7 @@ import type { CompletedPart, OutgoingBody, Stored } from '../../storage/storage.
 import { HeldPart } from './held-part.ts';
 import type { IncomingBody } from './incoming-body.ts';
 import { withRetries, type RetryOptions } from './retry.ts';
-import { splitChunk } from './share-chunk.ts';
+import { splitChunk } from './split-chunk.ts';
 import type { UploadMemory } from './upload-memory.ts';
 
 export type SendPart = (partNumber: number, body: OutgoingBody, signal: AbortSignal) => Promise<Stored>;
