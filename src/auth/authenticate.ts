@@ -1,11 +1,13 @@
 // Who sends a request, and what has been signed of its body: every kind of credential that a bucket takes, behind one port.
 import type { AuthConfig } from '../config/config.ts';
 import { S3Error } from '../errors.ts';
+import { parseQuery } from '../uri/parse-query.ts';
 import type { Authentication, AuthRequest, AuthServices } from './authentication.ts';
 import { createJwtVerifier } from './jwt/jwt-verifier.ts';
 import { createTokenReader } from './jwt/read-token.ts';
 import type { Principal } from './principal.ts';
 import { readPayload } from './read-payload.ts';
+import { hoistParameters, refuseParameters } from './sigv4/hoist-parameters.ts';
 import { readSignature } from './sigv4/read-signature.ts';
 import { createSigV4Verifier, type SigV4Verifier } from './sigv4/sigv4-verifier.ts';
 import { unauthorized } from './unauthorized.ts';
@@ -21,7 +23,11 @@ export type Authenticator = (request: AuthRequest) => Promise<Authentication>;
 
 export function createAuthenticator(auth: AuthConfig, services: AuthServices): Authenticator {
   if (!auth.enabled) {
-    return async ({ headers }) => ({ principal: anonymous, payload: readPayload(headers), headers });
+    return async ({ headers: own, rawQuery }) => {
+      // What a presigned URL asks for counts, though nobody checks who has signed it.
+      const headers = mayHoldFields.test(rawQuery) ? hoistParameters(own, parseQuery(rawQuery)) : own;
+      return { principal: anonymous, payload: readPayload(headers), headers };
+    };
   }
   const readToken = auth.jwt && createTokenReader(auth.jwt.tokenSources);
   const verifyToken = auth.jwt && createJwtVerifier(auth.jwt, services);
@@ -37,6 +43,7 @@ export function createAuthenticator(auth: AuthConfig, services: AuthServices): A
     if (token === undefined) throw unauthorized();
     const { headers } = request;
     const principal = await verifyToken(token);
+    if (mayHoldFields.test(request.rawQuery)) refuseParameters(parseQuery(request.rawQuery));
     const payload = readPayload(headers);
     if (payload.kind === 'aws-chunked' && payload.isSigned) {
       throw new S3Error('InvalidRequest', {
@@ -47,6 +54,7 @@ export function createAuthenticator(auth: AuthConfig, services: AuthServices): A
   };
 }
 
+const mayHoldFields = /x-amz-|%/i;
 const anonymous: Principal = Object.freeze({ kind: 'anonymous' });
 const twoCredentials =
   'Only one credential is allowed: a token, a signature in the Authorization header, or one in the query.';

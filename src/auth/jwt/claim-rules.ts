@@ -1,6 +1,7 @@
 // What must be true of a token's claims, beyond what every token must hold.
 import { RE2JS } from 're2js';
 import type { ClaimRule } from '../../config/config.ts';
+import { findClaim } from '../find-claim.ts';
 
 /** @returns the path of a rule that does not hold, as configured, or undefined when all hold. */
 export type ClaimsCheck = (claims: Readonly<Record<string, unknown>>) => string | undefined;
@@ -41,18 +42,3 @@ function toConditions({ equals, contains, in: values, matches, gt, lt, exists }:
 }
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null;
-
-/**
- * A name may hold dots itself (`https://example.com/roles`): the longest that an object has counts. Lists are not walked
- * into, and what an object only inherits is not there.
- */
-function findClaim(within: unknown, path: string): unknown {
-  if (typeof within !== 'object' || within === null || Array.isArray(within)) return undefined;
-  for (let end = path.length; end > 0; end = path.lastIndexOf('.', end - 1)) {
-    const name = path.slice(0, end);
-    if (!Object.hasOwn(within, name)) continue;
-    const value = (within as Record<string, unknown>)[name];
-    return end === path.length ? value : findClaim(value, path.slice(end + 1));
-  }
-  return undefined;
-}

@@ -56,7 +56,7 @@ export function createRedisReplayGuard({ url, timeoutMs = 1000 }: RedisReplayGua
       } catch (error) {
         // What waits behind an answer that does not come would wait as well: all of it is refused, and the next one connects anew.
         drop(used);
-        throw unavailable(error);
+        throw unavailable(new Error(`Redis cannot be asked (${faultOf(error)})`));
       }
       if (reply === null) throw replayRefusal();
       if (reply !== 'OK') throw unavailable(new Error('Redis gave an answer that is not one to SET'));
@@ -94,13 +94,20 @@ function connect(
 async function endsWithin<Result>(promise: Promise<Result>, ms: number): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer from Redis within ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(Object.assign(new Error(`no answer within ${ms} ms`), { code: 'ETIMEDOUT' })), ms);
   });
   try {
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** An answer may quote the command that it is to, and with it the password: its first word is the fault. */
+function faultOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return /^[A-Z]{2,}\b/.exec(error.message)?.[0] ?? error.name;
 }
 
 function unavailable(cause: unknown): S3Error {

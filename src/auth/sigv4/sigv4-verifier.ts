@@ -169,19 +169,15 @@ function refuseUnsignedPayload(payloadHash: string): void {
   });
 }
 
-/** Fields that are credentials or keys themselves. */
-const secretFields = [
-  'x-amz-security-token',
-  'x-amz-server-side-encryption-customer-key',
-  'authorization',
-  'cookie',
-] as const;
+/** Fields that hold no credential; one that is not known here may be anybody's. */
+const harmlessFields =
+  /^(?:host|date|range|expect|accept.*|user-agent|cache-control|expires|if-.*|content-.*|amz-sdk-.*|x-amz-(?!security-token$|server-side-encryption-customer-key$).*)$/;
 const secretParameters = /^(x-amz-security-token|x-amz-server-side-encryption-customer-key)=.*$/i;
 const mask = '***';
 
 function maskSecrets(canonical: CanonicalRequest): CanonicalRequest {
   const fields = new Map(canonical.fields);
-  for (const name of secretFields) if (fields.has(name)) fields.set(name, mask);
+  for (const name of fields.keys()) if (!harmlessFields.test(name)) fields.set(name, mask);
   const parameters = canonical.query.split('&').map((piece) => piece.replace(secretParameters, `$1=${mask}`));
   return { ...canonical, fields, query: parameters.join('&') };
 }

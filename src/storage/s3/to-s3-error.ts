@@ -11,6 +11,9 @@ export interface BackendRefusalOptions {
   readonly header: (name: string) => string | undefined;
 }
 
+/** Amazon S3 says which object access was denied to; a key is not for every log. */
+const objectInArn = /(arn:[^:\s]*:s3:::[^/\s"]+\/)[^"]*/g;
+
 /** What a backend answered instead of doing as asked, for the log. */
 export class BackendRefusal extends Error {
   override readonly name = 'BackendRefusal';
@@ -22,7 +25,7 @@ export class BackendRefusal extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor({ status, code, message, header }: BackendRefusalOptions) {
-    super(message ?? `the backend answered ${status}`);
+    super(message?.replace(objectInArn, '$1…') ?? `the backend answered ${status}`);
     this.status = status;
     this.code = code;
     this.requestId = header('x-amz-request-id');
@@ -196,7 +199,8 @@ function fromSdk(error: unknown): BackendRefusal | undefined {
   const status = property(metadata, 'httpStatusCode');
   if (typeof status !== 'number') return undefined;
   const headers = property(property(error, '$response'), 'headers');
-  const refusal = new BackendRefusal({
+  // Without the exception as its cause, whose message is the backend's.
+  return new BackendRefusal({
     status,
     code: namedBySdk.test(error.name) || error instanceof SyntaxError ? undefined : error.name,
     message: error.message,
@@ -205,8 +209,6 @@ function fromSdk(error: unknown): BackendRefusal | undefined {
       return typeof value === 'string' ? value : undefined;
     },
   });
-  refusal.cause = error;
-  return refusal;
 }
 
 /** Codes of system calls, name look-ups, certificates and Node's HTTP parser; the ERR_… for wrong use of its API are not among them. */

@@ -493,6 +493,7 @@ describe('a mismatch', () => {
       'x-amz-security-token': sessionToken,
       'x-amz-server-side-encryption-customer-key': 'the-customer-key',
       cookie: 'the-cookie',
+      'x-auth-token': 'the-token',
     };
     const request = { ...signedByHeader({ fields }), method: 'POST' };
     expect(await codeOf(loud(request))).toBe('SignatureDoesNotMatch');
@@ -507,8 +508,9 @@ describe('a mismatch', () => {
         'x-amz-date:20130524T000000Z',
         'x-amz-security-token:***',
         'x-amz-server-side-encryption-customer-key:***',
+        'x-auth-token:***',
         '',
-        'cookie;host;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-amz-server-side-encryption-customer-key',
+        'cookie;host;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-amz-server-side-encryption-customer-key;x-auth-token',
         'UNSIGNED-PAYLOAD',
       ].join('\n'),
       stringToSign: expect.stringMatching(
