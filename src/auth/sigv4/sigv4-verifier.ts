@@ -169,15 +169,19 @@ function refuseUnsignedPayload(payloadHash: string): void {
   });
 }
 
-/** Fields that hold no credential; one that is not known here may be anybody's. */
+/** Fields and parameters that hold no credential; one that is not known here may be anybody's. */
 const harmlessFields =
   /^(?:host|date|range|expect|accept.*|user-agent|cache-control|expires|if-.*|content-.*|amz-sdk-.*|x-amz-(?!security-token$|server-side-encryption-customer-key$).*)$/;
-const secretParameters = /^(x-amz-security-token|x-amz-server-side-encryption-customer-key)=.*$/i;
+const harmlessParameters =
+  /^(?:uploads|uploadId|partNumber|x-id|versionId|location|max-parts|part-number-marker|x-amz-(?!security-token$|server-side-encryption-customer-key$).*)$/i;
 const mask = '***';
 
 function maskSecrets(canonical: CanonicalRequest): CanonicalRequest {
   const fields = new Map(canonical.fields);
   for (const name of fields.keys()) if (!harmlessFields.test(name)) fields.set(name, mask);
-  const parameters = canonical.query.split('&').map((piece) => piece.replace(secretParameters, `$1=${mask}`));
+  const parameters = canonical.query.split('&').map((piece) => {
+    const [name = ''] = piece.split('=', 1);
+    return name === '' || harmlessParameters.test(name) ? piece : `${name}=${mask}`;
+  });
   return { ...canonical, fields, query: parameters.join('&') };
 }
