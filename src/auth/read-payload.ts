@@ -11,7 +11,7 @@ const sha256Hex = /^[0-9a-f]{64}$/;
  */
 export function readPayload(
   headers: RequestHeaders,
-  startSignatures: (() => ChunkSignatures) | undefined = undefined,
+  startSignatures?: () => ChunkSignatures,
 ): Payload {
   const value = headers.get('x-amz-content-sha256');
   switch (value) {

@@ -1,36 +1,10 @@
 // Our SigV4 beside the one of the AWS SDK, on anything that a client may send.
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { encodeKey, percentEncode } from '../../src/uri/percent-encode.ts';
 import { createRequestSigner } from '../../src/storage/s3/sign-request.ts';
-
-/** The hash that the SDK's signer asks its surroundings for. */
-class Sha256 {
-  readonly #hash: Hash | Hmac;
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', toBuffer(secret));
-  }
-
-  update(data: string | ArrayBuffer | ArrayBufferView): void {
-    this.#hash.update(toBuffer(data));
-  }
-
-  digest(): Promise<Uint8Array> {
-    return Promise.resolve(this.#hash.digest());
-  }
-
-  reset(): void {
-    throw new Error('not used by the signer');
-  }
-}
-
-function toBuffer(data: string | ArrayBuffer | ArrayBufferView): Buffer {
-  if (typeof data === 'string') return Buffer.from(data);
-  return ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.from(data);
-}
+import { Sha256 } from '../support/smithy-sha256.ts';
 
 const noControls = (text: string): boolean => !/[\0\r\n]/.test(text);
 const value = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 30 }), fc.string({ maxLength: 30 })).filter(noControls);

@@ -1,6 +1,5 @@
 // Our verification beside the AWS SDK's signer, on anything that a client may send; beside what somebody may change on the
 // way; and on what is no signature at all.
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -8,6 +7,7 @@ import { createAuthenticator } from '../../src/auth/authenticate.ts';
 import type { AuthRequest } from '../../src/auth/authentication.ts';
 import { S3Error } from '../../src/errors.ts';
 import { RequestHeaders } from '../../src/http.ts';
+import { Sha256 } from '../support/smithy-sha256.ts';
 import { accessKey, secretKey, signedByHeader, signedByQuery, sigv4Config } from '../support/sigv4.ts';
 
 const replays = { claim() {}, async close() {} };
@@ -31,32 +31,6 @@ async function outcomeOf(request: AuthRequest, by = authenticate): Promise<strin
     if (error instanceof S3Error) return error.code;
     throw error;
   }
-}
-
-/** The hash that the SDK's signer asks its surroundings for. */
-class Sha256 {
-  readonly #hash: Hash | Hmac;
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', toBuffer(secret));
-  }
-
-  update(data: string | ArrayBuffer | ArrayBufferView): void {
-    this.#hash.update(toBuffer(data));
-  }
-
-  digest(): Promise<Uint8Array> {
-    return Promise.resolve(this.#hash.digest());
-  }
-
-  reset(): void {
-    throw new Error('not used by the signer');
-  }
-}
-
-function toBuffer(data: string | ArrayBuffer | ArrayBufferView): Buffer {
-  if (typeof data === 'string') return Buffer.from(data);
-  return ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.from(data);
 }
 
 const encode = (text: string): string =>

@@ -83,7 +83,7 @@ export function createS3Storage(options: S3StorageOptions): Storage {
       body,
       signal,
       totalMs: timeouts.totalMs,
-    }).finally(framed.release);
+    }).finally(() => framed.release());
     if (answer.status === 200) return toStored(answer);
     const refusal = readRefusal(answer);
     if (refusal.hasExpiredCredentials) credentials.discard();

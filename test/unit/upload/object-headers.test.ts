@@ -1,21 +1,11 @@
 // Which header fields go to the backend.
 import { describe, expect, test } from 'vitest';
-import { S3Error } from '../../../src/errors.ts';
 import { RequestHeaders } from '../../../src/http.ts';
 import { screenObjectHeaders, type ScreenedOperation } from '../../../src/upload/object-headers.ts';
+import { codeOf } from '../../support/code-of.ts';
 
 const screen = (operation: ScreenedOperation, ...fields: string[]): ReadonlyMap<string, string> =>
   screenObjectHeaders(operation, new RequestHeaders(fields));
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof S3Error) return error.code;
-    throw error;
-  }
-  return 'passed';
-}
 
 const system = [
   'content-type',

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
 import type { ChunkSignatures } from '../../../../src/payload.ts';
 import { AwsChunkedDecoder, type AwsChunkedDecoderOptions } from '../../../../src/upload/body/aws-chunked-decoder.ts';
+import { codeOf } from '../../../support/code-of.ts';
 
 const signatureA = 'a'.repeat(64);
 const signatureB = 'b'.repeat(64);
@@ -49,16 +50,6 @@ function recordSignatures(): ChunkSignatures & { readonly seen: string[] } {
     verifyChunk: (hash, signature) => void seen.push(`chunk ${hash} ${signature}`),
     verifyTrailer: (hash, signature) => void seen.push(`trailer ${hash} ${signature}`),
   };
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof S3Error) return error.code;
-    throw error;
-  }
-  return 'accepted';
 }
 
 const trailed = '5\r\nhello\r\n6\r\n world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n';
