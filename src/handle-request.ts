@@ -1,9 +1,13 @@
-// One request from start to end: find the bucket and the operation, authenticate, wait for a slot, run, report the outcome.
+// One request from start to end: bucket and operation, authenticate, authorize, wait for a slot, run, report the outcome.
 import type { Authenticator, Principal } from './auth/authenticate.ts';
+import { decideRequest, enforceObligations, type RequestDecision } from './authorize-request.ts';
+import type { Authorize } from './authz/create-authorizer.ts';
 import { answerPreflight, isPreflight, type CorsPolicy } from './cors.ts';
 import { errorResponse } from './error-response.ts';
 import { S3Error } from './errors.ts';
 import { ClientGone, type HttpRequest, type HttpResponse } from './http.ts';
+import type { AccessCheck } from './policy/access-list.ts';
+import type { UploadPolicy } from './policy/upload-policy.ts';
 import type { AddressParser } from './routing/parse-address.ts';
 import { parseOperation, type Operation } from './routing/parse-operation.ts';
 import { screenRequest } from './routing/screen-request.ts';
@@ -21,6 +25,12 @@ export interface Bucket {
   readonly storage: Storage;
   readonly authenticate: Authenticator;
   readonly settings: UploadSettings;
+  /** Undefined: every address may come. */
+  readonly checkAccess: AccessCheck | undefined;
+  /** Undefined: the bucket asks for nothing by itself. */
+  readonly policy: UploadPolicy | undefined;
+  /** Undefined: whoever is authenticated may do what the bucket allows. */
+  readonly authorize: Authorize | undefined;
   readonly cors: CorsPolicy | undefined;
 }
 
@@ -30,6 +40,8 @@ export interface Outcome {
   readonly bucket: string | undefined;
   readonly operation: Operation['name'] | undefined;
   readonly principal: Principal | undefined;
+  /** Undefined where nobody was asked, or nobody could be. */
+  readonly decision: RequestDecision | undefined;
   readonly status: number;
   /** The S3 error code, `ClientGone`, or undefined for success. */
   readonly code: string | undefined;
@@ -53,6 +65,7 @@ interface Progress {
   bucket?: Bucket | undefined;
   operation?: Operation;
   principal?: Principal;
+  decision?: RequestDecision;
 }
 
 export function createRequestHandler(options: HandlerOptions): (request: HttpRequest) => Promise<HttpResponse> {
@@ -73,6 +86,7 @@ export function createRequestHandler(options: HandlerOptions): (request: HttpReq
       bucket: progress.bucket?.name,
       operation: progress.operation?.name,
       principal: progress.principal,
+      decision: progress.decision,
       status: response.status,
       code: error === undefined ? undefined : codeOf(error),
       error,
@@ -91,12 +105,20 @@ export function completeAnswer(response: HttpResponse, request: HttpRequest, buc
 async function serve(request: HttpRequest, progress: Progress, options: HandlerOptions): Promise<HttpResponse> {
   const address = options.parseAddress(request.rawPath);
   const bucket = (progress.bucket = address.bucket);
+  bucket.checkAccess?.(request.clientIp);
   if (isPreflight(request)) return answerPreflight(bucket.cors, request.headers);
-  const operation = (progress.operation = parseOperation(request, address.key));
+  const operation = (progress.operation = parseOperation(
+    request,
+    address.key,
+    bucket.policy?.makesKeys === true && request.rawPath.endsWith('/'),
+  ));
   const { principal, payload, headers } = await bucket.authenticate(request);
   progress.principal = principal;
   // A presigned URL may carry in its query what must not pass in the header either.
   if (headers !== request.headers) screenRequest(operation.name, headers);
+  const { backendBucket } = address;
+  const admission = bucket.policy?.admit({ request, operation, backendBucket, key: address.key, principal, headers });
+  const settings = bucket.authorize === undefined ? bucket.settings : await authorize(bucket.authorize);
   if (!takesBody(operation)) return run();
   await options.slots.enter(() => request.signal);
   try {
@@ -105,20 +127,49 @@ async function serve(request: HttpRequest, progress: Progress, options: HandlerO
     options.slots.leave();
   }
 
-  function run(): Promise<HttpResponse> {
-    return runOperation(operation, {
+  /** @returns how the upload is to be carried out. */
+  async function authorize(ask: Authorize): Promise<UploadSettings> {
+    const key = admission?.key ?? address.key ?? '';
+    const asked = {
       request,
-      headers,
+      operation: admission?.operation ?? operation,
+      principal,
+      headers: admission?.headers ?? headers,
+      payload,
+      resource: { bucket: address.bucketName, key, backendBucket },
+    };
+    const permission = await decideRequest(ask, asked);
+    if (permission === undefined) return bucket.settings;
+    progress.decision = permission.decision;
+    if (!permission.decision.allow) throw new S3Error('AccessDenied');
+    if (permission.obligations === undefined) return bucket.settings;
+    enforceObligations(permission.obligations, asked);
+    const { maxObjectBytes = Infinity } = permission.obligations;
+    return { ...bucket.settings, maxObjectBytes: Math.min(bucket.settings.maxObjectBytes, maxObjectBytes) };
+  }
+
+  function run(): Promise<HttpResponse> {
+    const clientKey = admission?.clientKey ?? address.key ?? '';
+    const running = runOperation(admission?.operation ?? operation, {
+      request,
+      headers: admission?.headers ?? headers,
       payload,
       clientBucket: address.bucketName,
       configuredBucket: bucket.name,
-      object: { bucket: address.backendBucket, key: address.key ?? '' },
+      clientKey,
+      object: { bucket: backendBucket, key: admission?.key ?? clientKey },
+      toClientUploadId: admission?.toClientUploadId,
+      inspector: admission?.inspector,
+      needsFirstPart: admission?.needsFirstPart ?? false,
       region: bucket.region,
       storage: bucket.storage,
-      settings: bucket.settings,
+      settings,
       budget: options.budget,
       openUploads: options.openUploads,
     });
+    const fields = admission?.answerFields;
+    if (fields === undefined || fields.length === 0) return running;
+    return running.then((response) => ({ ...response, headers: [...response.headers, ...fields] }));
   }
 }
 

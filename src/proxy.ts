@@ -1,8 +1,11 @@
 // Builds every part once and joins them; the only file that knows them all.
+import { join } from 'node:path';
 import { createAuthenticator } from './auth/authenticate.ts';
 import type { AuthServices } from './auth/authentication.ts';
 import { createReplayGuard } from './auth/sigv4/create-replay-guard.ts';
+import { createAuthorizer, type Authorization } from './authz/create-authorizer.ts';
 import type { BucketConfig, Config, S3StorageConfig } from './config/config.ts';
+import { readOrMakeSecret } from './config/local-secret.ts';
 import { createCorsPolicy } from './cors.ts';
 import { errorResponse } from './error-response.ts';
 import { S3Error } from './errors.ts';
@@ -10,6 +13,8 @@ import { createForwardedReader } from './forwarded.ts';
 import { completeAnswer, createRequestHandler, type Bucket, type Outcome } from './handle-request.ts';
 import type { Log } from './log.ts';
 import { createAddressParser, createBucketFinder } from './routing/parse-address.ts';
+import { createAccessCheck } from './policy/access-list.ts';
+import { createUploadPolicy } from './policy/upload-policy.ts';
 import { listen } from './server/listen.ts';
 import { createStatusRoutes, type ReadinessCheck } from './status-routes.ts';
 import { createFilesystemStorage } from './storage/filesystem/filesystem-storage.ts';
@@ -45,10 +50,11 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
   const budget = new ByteBudget(limits.memoryBudgetBytes);
   const slots = new UploadSlots({ ...limits, isTight: () => budget.isTight });
   const replays = createReplayGuard(config);
-  const buckets = config.buckets.map((bucket) => ({
-    config: bucket,
-    served: createBucket(bucket, config, { replays, ...logAuthentication(log, bucket.name) }),
-  }));
+  const buckets = config.buckets.map((bucket) => {
+    const authorization = bucket.authz && createAuthorizer(bucket.authz, logFailedOpen(log, bucket.name));
+    const services = { replays, ...logAuthentication(log, bucket.name) };
+    return { config: bucket, authorization, served: createBucket(bucket, config, services, authorization) };
+  });
   const storages = new Map(buckets.map(({ served }) => [served.name, served.storage]));
   const openUploads = await createOpenUploads({
     stateDir: config.server.stateDir,
@@ -66,10 +72,13 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
     openUploads,
     answerStatus: createStatusRoutes({
       version,
-      checks: buckets.flatMap(({ config: bucket, served }) => readinessOf(bucket, served.storage)),
+      checks: [
+        ...buckets.flatMap(({ config: bucket, served }) => readinessOf(bucket, served.storage)),
+        ...buckets.flatMap(({ config: bucket, authorization }) => enginesOf(bucket, authorization)),
+      ],
       isStopping: () => isStopping,
       figures: () => ({ lentBytes: budget.lentBytes, uploads: slots.inUse, abortsPending: openUploads.abortsPending }),
-      onCheckFailed: (name, error) => log.warn({ bucket: name, err: error }, 'backend is not ready'),
+      onCheckFailed: (name, error) => log.warn({ neighbour: name, err: error }, 'a neighbour is not ready'),
     }),
     onOutcome: (outcome) => logOutcome(log, outcome),
   });
@@ -103,18 +112,31 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
       listener.close();
       await openUploads.close();
       await replays.close();
+      await Promise.all(buckets.flatMap(({ authorization }) => authorization?.engines ?? []).map((one) => one.close()));
       await Promise.all([...storages.values()].map((storage) => storage.close()));
     },
   };
 }
 
-function createBucket(bucket: BucketConfig, config: Config, services: AuthServices): Bucket {
+function createBucket(
+  bucket: BucketConfig,
+  config: Config,
+  services: AuthServices,
+  authorization: Authorization | undefined,
+): Bucket {
   return {
     name: bucket.name,
     region: regionOf(bucket),
     storage: createStorage(bucket),
     authenticate: createAuthenticator(bucket.auth, services),
     settings: { ...bucket.upload, queueTimeoutMs: config.server.limits.queueTimeoutMs },
+    checkAccess: createAccessCheck(bucket.access),
+    policy: createUploadPolicy({
+      bucket: bucket.name,
+      policy: bucket.upload.policy,
+      uploadIdSecret: () => uploadIdSecretOf(bucket, config),
+    }),
+    authorize: authorization?.authorize,
     cors: bucket.cors && createCorsPolicy(bucket.cors),
   };
 }
@@ -123,6 +145,12 @@ function createBucket(bucket: BucketConfig, config: Config, services: AuthServic
 function regionOf({ auth, storage }: BucketConfig): string {
   if (auth.enabled && auth.sigv4 !== undefined) return auth.sigv4.region;
   return storage.kind === 's3' ? storage.region : 'us-east-1';
+}
+
+/** All proxies in front of one backend have its key; without one, those on this machine share a file. */
+function uploadIdSecretOf({ storage }: BucketConfig, { server }: Config): string {
+  if (storage.kind === 's3' && storage.credentials !== undefined) return storage.credentials.secretKey;
+  return readOrMakeSecret(join(server.stateDir, 'upload-id-secret'));
 }
 
 function createStorage({ storage }: BucketConfig): Storage {
@@ -152,6 +180,16 @@ function readinessOf(bucket: BucketConfig, storage: Storage): ReadinessCheck[] {
   return [{ name: bucket.name, check: (signal) => storage.checkReady(backendBucket, signal) }];
 }
 
+/** Where an engine that is away lets through, it does not keep the proxy from its work. */
+function enginesOf({ authz }: BucketConfig, authorization: Authorization | undefined): ReadinessCheck[] {
+  const isNeeded = authz?.failMode !== 'open';
+  return (authorization?.engines ?? []).map((engine) => ({
+    name: engine.engine,
+    isNeeded,
+    check: (signal) => engine.checkReady(signal),
+  }));
+}
+
 /** @returns whether the promise settled in time. */
 async function endsWithin(promise: Promise<void>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
@@ -171,6 +209,23 @@ function logAuthentication(log: Log, bucket: string): Pick<AuthServices, 'onMism
   };
 }
 
+/** Once a second, with how many requests it was since the last time. */
+function logFailedOpen(log: Log, bucket: string): Parameters<typeof createAuthorizer>[1] {
+  const seen = new Map<string, { atMs: number; requests: number }>();
+  return {
+    onFailedOpen(engine, error) {
+      const nowMs = performance.now();
+      const known = seen.get(engine) ?? { atMs: -Infinity, requests: 0 };
+      known.requests++;
+      seen.set(engine, known);
+      if (nowMs - known.atMs < 1000) return;
+      const { requests } = known;
+      seen.set(engine, { atMs: nowMs, requests: 0 });
+      log.warn({ bucket, engine, requests, err: error }, 'let through without being authorized (fail_mode: open)');
+    },
+  };
+}
+
 function logOpenUploads(log: Log): Parameters<typeof createOpenUploads>[0]['events'] {
   return {
     aborted: ({ bucketName }) => log.debug({ bucket: bucketName }, 'multipart upload aborted'),
@@ -182,11 +237,21 @@ function logOpenUploads(log: Log): Parameters<typeof createOpenUploads>[0]['even
 }
 
 /** Failures of ours or of the backend with their cause; what the client did wrong only when somebody looks closely. */
-function logOutcome(log: Log, { request, bucket, operation, status, code, error, durationMs }: Outcome): void {
+function logOutcome(log: Log, outcome: Outcome): void {
+  const { request, bucket, operation, decision, status, code, error, durationMs } = outcome;
   const isOurs = status >= 500 && status !== 501 && code !== 'ClientGone';
   const level = isOurs ? (code === 'SlowDown' ? 'warn' : 'error') : 'debug';
   if (!log.isLevelEnabled(level)) return;
   const err = isOurs ? (error instanceof S3Error ? error.cause : error) : undefined;
-  const fields = { requestId: request.id, bucket, operation, status, code, durationMs: Math.round(durationMs), err };
+  const fields = {
+    requestId: request.id,
+    bucket,
+    operation,
+    status,
+    code,
+    durationMs: Math.round(durationMs),
+    decision: decision && { ...decision, durationMs: Math.round(decision.durationMs) },
+    err,
+  };
   log[level](fields, isOurs ? 'request failed' : 'request');
 }

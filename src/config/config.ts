@@ -70,6 +70,9 @@ export interface BucketConfig {
   readonly pathPrefix: string | undefined;
   readonly storage: StorageConfig;
   readonly auth: AuthConfig;
+  /** Undefined: whoever is authenticated may do whatever the bucket allows. */
+  readonly authz: AuthzConfig | undefined;
+  readonly access: AccessConfig;
   readonly cors: CorsConfig | undefined;
   readonly upload: UploadConfig;
 }
@@ -163,10 +166,11 @@ export interface JwksConfig {
   readonly url: string;
   /** Keys older than this are fetched anew. */
   readonly cacheTtlMs: number;
-  /** An unknown `kid` leads to a fetch at most this often. */
+  /** An unknown `kid` leads to a fetch at most this often, and after a fetch that failed the next begins so much later. */
   readonly cooldownMs: number;
   /** While the identity provider is away, the last good keys are used until they are this old. */
   readonly maxStaleMs: number;
+  /** For one whole fetch. */
   readonly timeoutMs: number;
 }
 
@@ -222,6 +226,79 @@ export interface SigV4Credential {
   readonly subject: string;
 }
 
+/** At least one of the two; both must allow. */
+export interface AuthzConfig {
+  /** What a question that cannot be answered comes to. */
+  readonly failMode: 'closed' | 'open';
+  readonly opa?: OpaConfig;
+  readonly openfga?: OpenFgaConfig;
+}
+
+/** Decisions that are remembered, and how an engine that fails is left alone. */
+export interface EngineConfig {
+  /** For one answer, a second attempt included. */
+  readonly timeoutMs: number;
+  /** 0 = every request is asked. */
+  readonly cacheTtlMs: number;
+  /** For refusals; not longer than `cacheTtlMs`. */
+  readonly denyCacheTtlMs: number;
+  readonly cacheMaxEntries: number;
+}
+
+export interface OpaConfig extends EngineConfig {
+  /** Scheme, host and port, perhaps a path that OPA is served under; without a trailing slash. */
+  readonly url: string;
+  /** Such as `/v1/data/mizuchi/allow`. */
+  readonly policyPath: string;
+  /** Sent as a bearer token. */
+  readonly token?: string;
+  /** PEM file of the authority that signed OPA's certificate; relative to the working directory. */
+  readonly caFile?: string;
+}
+
+export interface OpenFgaConfig extends EngineConfig {
+  readonly url: string;
+  readonly storeId: string;
+  /** Undefined: the store's latest. */
+  readonly modelId: string | undefined;
+  readonly credentials: OpenFgaCredentials | undefined;
+  /** Templates over claims and `{sub}`, `{bucket}`, `{key}`, `{backend_bucket}`, `{access_key_id}`; `{key.ancestors}` stands for each folder of the key in turn. */
+  readonly user: Readonly<Record<Action, string>>;
+  /** One or several, of which all must hold. */
+  readonly relation: Readonly<Record<Action, readonly string[]>>;
+  /** One or several, of which one must hold. */
+  readonly object: Readonly<Record<Action, readonly string[]>>;
+  readonly contextualTuples: readonly OpenFgaTuple[];
+  readonly consistency: 'MINIMIZE_LATENCY' | 'HIGHER_CONSISTENCY';
+}
+
+export type OpenFgaCredentials =
+  | { readonly kind: 'token'; readonly token: string }
+  | {
+      readonly kind: 'client-credentials';
+      readonly issuer: string;
+      readonly audience: string;
+      readonly clientId: string;
+      readonly clientSecret: string;
+    };
+
+/** Templates too. A tuple of a claim that is a list is sent once for each item; of a claim that is absent, not at all. */
+export interface OpenFgaTuple {
+  readonly user: string;
+  readonly relation: string;
+  readonly object: string;
+}
+
+type Action = 'upload' | 'abort' | 'list_parts';
+
+/** Addresses and CIDR ranges of clients, looked at before anything else. */
+export interface AccessConfig {
+  /** Empty = everybody. */
+  readonly allowIps: readonly string[];
+  /** Wins over `allowIps`. */
+  readonly denyIps: readonly string[];
+}
+
 /** Cross-origin requests of browsers. Source: Fetch Standard, "HTTP-CORS protocol". */
 export interface CorsConfig {
   /** `*`, exact origins, or origins with one `*` in them such as `https://*.example.com`; never empty. */
@@ -241,7 +318,34 @@ export interface UploadConfig {
   /** Parts in flight for one upload. */
   readonly concurrentParts: number;
   readonly maxObjectBytes: number;
+  readonly minObjectBytes: number;
   readonly retry: RetryConfig;
+  readonly policy: UploadPolicyConfig;
+}
+
+/**
+ * What a bucket asks of uploads by itself. Templates hold `{sub}` and claims by dotted path; a claim that is absent or not fit
+ * for a key refuses the upload.
+ */
+export interface UploadPolicyConfig {
+  /** `image/png`, `image/*`; empty = any. */
+  readonly allowedContentTypes: readonly string[];
+  /** Whether the first bytes of a body must not belie its content type. */
+  readonly sniffContentType: boolean;
+  /** `deny`: an object that is there is never replaced. */
+  readonly overwrite: 'allow' | 'deny';
+  /** Template, put before the client's key; '' = none. */
+  readonly keyPrefix: string;
+  /** RE2; the whole key, prefix included, must match; '' = any. */
+  readonly keyPattern: string;
+  /** Template with `{yyyy}`, `{mm}`, `{dd}`, `{uuid}`, `{ext}`, for what is PUT to the bucket itself; '' = that is refused. */
+  readonly keyTemplate: string;
+  /** Names without `x-amz-meta-`, in lower case. */
+  readonly requiredMetadata: readonly string[];
+  /** Names in lower case; the values are templates and win over the client's. */
+  readonly forcedHeaders: Readonly<Record<string, string>>;
+  /** Parts, completion, abort and listing are for whoever created the upload. */
+  readonly bindMultipartToCreator: boolean;
 }
 
 export interface RetryConfig {

@@ -3,18 +3,6 @@
 
 const laterKeys: Readonly<Record<string, readonly string[]>> = {
   '': ['ui', 'metrics', 'tracing'],
-  'buckets[]': ['authz', 'access'],
-  'buckets[].upload': [
-    'allowed_content_types',
-    'overwrite',
-    'key_prefix',
-    'min_object_size',
-    'required_metadata',
-    'forced_headers',
-    'key_pattern',
-    'key_template',
-    'bind_multipart_to_creator',
-  ],
   logging: ['keys', 'subjects', 'audit'],
 };
 

@@ -2,19 +2,25 @@
 import { stringify } from 'yaml';
 import type {
   AuthConfig,
+  AuthzConfig,
   BucketConfig,
   Config,
   CorsConfig,
+  EngineConfig,
   JwtConfig,
   JwtKeyConfig,
+  OpaConfig,
+  OpenFgaConfig,
   S3StorageConfig,
   ServerConfig,
   SigV4Config,
   UploadConfig,
+  UploadPolicyConfig,
 } from './config.ts';
 import type { ConfigInput } from './schema.ts';
 
 type BucketInput = ConfigInput['buckets'][number];
+type AuthzInput = NonNullable<BucketInput['authz']>;
 type JwtInput = NonNullable<NonNullable<BucketInput['auth']>['jwt']>;
 
 /** Too short for a secret, so that nobody can start with what was printed. */
@@ -53,12 +59,24 @@ function fromServer(server: ServerConfig): ConfigInput['server'] {
   };
 }
 
-function fromBucket({ name, isPattern, pathPrefix, storage, auth, cors, upload }: BucketConfig): BucketInput {
+function fromBucket({
+  name,
+  isPattern,
+  pathPrefix,
+  storage,
+  auth,
+  authz,
+  access,
+  cors,
+  upload,
+}: BucketConfig): BucketInput {
   return {
     name,
     ...(!isPattern && { path_prefix: pathPrefix }),
     ...(storage.kind === 's3' ? { s3: fromS3(storage) } : { filesystem: { root: storage.root } }),
     auth: fromAuth(auth),
+    authz: authz && fromAuthz(authz),
+    access: { allow_ips: [...access.allowIps], deny_ips: [...access.denyIps] },
     cors: cors && fromCors(cors),
     upload: fromUpload(upload),
   };
@@ -144,6 +162,64 @@ function fromSigV4(sigv4: SigV4Config): NonNullable<BucketInput['auth']>['sigv4'
   };
 }
 
+function fromAuthz({ failMode, opa, openfga }: AuthzConfig): AuthzInput {
+  return {
+    enabled: true,
+    fail_mode: failMode,
+    ...(opa && { opa: fromOpa(opa) }),
+    ...(openfga && { openfga: fromOpenFga(openfga) }),
+  };
+}
+
+function fromEngine({ timeoutMs, cacheTtlMs, denyCacheTtlMs, cacheMaxEntries }: EngineConfig) {
+  return {
+    timeout_seconds: timeoutMs / 1000,
+    cache_ttl_seconds: cacheTtlMs / 1000,
+    deny_cache_ttl_seconds: denyCacheTtlMs / 1000,
+    cache_max_entries: cacheMaxEntries,
+  };
+}
+
+function fromOpa(opa: OpaConfig): AuthzInput['opa'] {
+  const { url, policyPath, token, caFile } = opa;
+  return {
+    url,
+    policy_path: policyPath,
+    ...fromEngine(opa),
+    ...(token !== undefined && { token: hidden }),
+    ca_file: caFile,
+  };
+}
+
+function fromOpenFga(openfga: OpenFgaConfig): AuthzInput['openfga'] {
+  const { credentials } = openfga;
+  const listed = ({ upload, abort, list_parts: list }: OpenFgaConfig['relation']) => ({
+    upload: [...upload],
+    abort: [...abort],
+    list_parts: [...list],
+  });
+  return {
+    url: openfga.url,
+    store_id: openfga.storeId,
+    model_id: openfga.modelId,
+    ...fromEngine(openfga),
+    ...(credentials?.kind === 'token' && { api_token: hidden }),
+    ...(credentials?.kind === 'client-credentials' && {
+      client_credentials: {
+        issuer: credentials.issuer,
+        audience: credentials.audience,
+        client_id: credentials.clientId,
+        client_secret: hidden,
+      },
+    }),
+    user: { ...openfga.user },
+    relation: listed(openfga.relation),
+    object: listed(openfga.object),
+    contextual_tuples: openfga.contextualTuples.map((tuple) => ({ ...tuple })),
+    consistency: openfga.consistency === 'HIGHER_CONSISTENCY' ? 'higher_consistency' : 'minimize_latency',
+  };
+}
+
 function fromCors({
   allowedOrigins,
   allowedHeaders,
@@ -164,6 +240,8 @@ function fromUpload(upload: UploadConfig): BucketInput['upload'] {
     part_size: upload.partBytes,
     concurrent_parts: upload.concurrentParts,
     max_object_size: upload.maxObjectBytes,
+    min_object_size: upload.minObjectBytes,
+    ...fromUploadPolicy(upload.policy),
     retry: {
       max_attempts: upload.retry.maxAttempts,
       base_delay_ms: upload.retry.baseDelayMs,
@@ -171,3 +249,22 @@ function fromUpload(upload: UploadConfig): BucketInput['upload'] {
     },
   };
 }
+
+function fromUploadPolicy(policy: UploadPolicyConfig): BucketInput['upload'] {
+  return {
+    allowed_content_types: [...policy.allowedContentTypes],
+    sniff_content_type: policy.sniffContentType,
+    overwrite: policy.overwrite,
+    key_prefix: policy.keyPrefix,
+    key_pattern: policy.keyPattern,
+    key_template: policy.keyTemplate,
+    required_metadata: [...policy.requiredMetadata],
+    forced_headers: Object.fromEntries(
+      Object.entries(policy.forcedHeaders).map(([name, value]) => [name, isSecretField(name) ? hidden : value]),
+    ),
+    bind_multipart_to_creator: policy.bindMultipartToCreator,
+  };
+}
+
+/** Of encryption with a key of one's own. */
+const isSecretField = (name: string): boolean => name === 'x-amz-server-side-encryption-customer-key';

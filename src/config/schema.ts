@@ -2,11 +2,13 @@
 import { z } from 'zod';
 import { findBucketNameFault, findBucketPatternFault } from '../bucket-name.ts';
 import { auth } from './auth-schema.ts';
+import { authz } from './authz-schema.ts';
 import { findAddressRangeFault } from './find-address-range-fault.ts';
 import { findOriginFault } from './find-origin-fault.ts';
 import { parseListenAddress } from './parse-listen-address.ts';
 import { holds, isMapping } from './rules-between-values.ts';
 import { flag, integer, seconds, size, text, textWithout } from './scalars.ts';
+import { access, uploadPolicyKeys } from './upload-policy-schema.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -127,13 +129,23 @@ const retry = z
   );
 
 // Sizes and counts of S3's own: Amazon S3 User Guide, "Amazon S3 multipart upload limits"; one PUT holds up to 5 GiB.
-const upload = z.strictObject({
-  multipart_threshold: size(0, 5 * GiB).prefault(50 * MiB),
-  part_size: size(5 * MiB, 5 * GiB).prefault(16 * MiB),
-  concurrent_parts: integer(1, 64).prefault(4),
-  max_object_size: size(1, 5 * TiB).prefault('5TiB'),
-  retry: retry.prefault({}),
-});
+const maxObjectSize = () => size(1, 5 * TiB);
+const upload = z
+  .strictObject({
+    multipart_threshold: size(0, 5 * GiB).prefault(50 * MiB),
+    part_size: size(5 * MiB, 5 * GiB).prefault(16 * MiB),
+    concurrent_parts: integer(1, 64).prefault(4),
+    max_object_size: maxObjectSize().prefault('5TiB'),
+    ...uploadPolicyKeys,
+    retry: retry.prefault({}),
+  })
+  .superRefine(
+    (value, context) => {
+      if (value.min_object_size <= value.max_object_size) return;
+      context.addIssue({ code: 'custom', path: ['min_object_size'], message: 'must not be more than max_object_size' });
+    },
+    holds(z.looseObject({ min_object_size: z.int(), max_object_size: z.int() })),
+  );
 
 const bucketName = textWithout((name) => (name.includes('*') ? findBucketPatternFault : findBucketNameFault)(name));
 
@@ -154,6 +166,8 @@ const bucket = z
     s3: s3.optional(),
     filesystem: z.strictObject({ root: text() }).optional(),
     auth: auth.prefault({}),
+    authz: authz.optional(),
+    access: access.prefault({}),
     cors: cors.optional(),
     upload: upload.prefault({}),
   })

@@ -1,12 +1,17 @@
 // From the file's names and units to the program's.
 import type {
   AuthConfig,
+  AuthzConfig,
   BucketConfig,
   ClaimRule,
   Config,
   CorsConfig,
+  EngineConfig,
   JwtConfig,
   JwtKeyConfig,
+  OpaConfig,
+  OpenFgaConfig,
+  OpenFgaCredentials,
   S3Credentials,
   S3StorageConfig,
   ServerConfig,
@@ -14,13 +19,18 @@ import type {
   SigV4Credential,
   StorageConfig,
   UploadConfig,
+  UploadPolicyConfig,
 } from './config.ts';
 import { findJwtAlgorithms } from './auth-schema.ts';
+import { forActions } from './authz-schema.ts';
 import { findEffectivePrefix, type ParsedConfig } from './schema.ts';
 
 type ParsedBucket = ParsedConfig['buckets'][number];
 type ParsedJwt = NonNullable<ParsedBucket['auth']['jwt']>;
 type ParsedSigV4 = NonNullable<ParsedBucket['auth']['sigv4']>;
+type ParsedAuthz = NonNullable<ParsedBucket['authz']>;
+type ParsedOpa = NonNullable<ParsedAuthz['opa']>;
+type ParsedOpenFga = NonNullable<ParsedAuthz['openfga']>;
 type ParsedS3 = NonNullable<ParsedBucket['s3']>;
 
 const toMs = (seconds: number) => Math.round(seconds * 1000);
@@ -63,6 +73,8 @@ function toBucket(bucket: ParsedBucket): BucketConfig {
     pathPrefix: findEffectivePrefix(bucket),
     storage: toStorage(bucket),
     auth: toAuth(auth),
+    authz: bucket.authz && toAuthz(bucket.authz),
+    access: { allowIps: bucket.access.allow_ips, denyIps: bucket.access.deny_ips },
     cors: bucket.cors && toCors(bucket.cors),
     upload: toUpload(bucket.upload),
   };
@@ -148,6 +160,55 @@ function toSigV4Credential(credential: NonNullable<ParsedSigV4['credentials']>[n
   return { accessKey, secretKey, ...(sessionToken !== undefined && { sessionToken }), subject: subject ?? accessKey };
 }
 
+function toAuthz({ enabled, fail_mode: failMode, opa, openfga }: ParsedAuthz): AuthzConfig | undefined {
+  if (!enabled) return undefined;
+  return { failMode, ...(opa && { opa: toOpa(opa) }), ...(openfga && { openfga: toOpenFga(openfga) }) };
+}
+
+function toEngine(engine: ParsedOpa | ParsedOpenFga): EngineConfig & { readonly url: string } {
+  const cacheTtlMs = toMs(engine.cache_ttl_seconds);
+  return {
+    url: engine.url.replace(/\/+$/, ''),
+    timeoutMs: toMs(engine.timeout_seconds),
+    cacheTtlMs,
+    denyCacheTtlMs: Math.min(toMs(engine.deny_cache_ttl_seconds), cacheTtlMs),
+    cacheMaxEntries: engine.cache_max_entries,
+  };
+}
+
+function toOpa(opa: ParsedOpa): OpaConfig {
+  const { policy_path: policyPath, token, ca_file: caFile } = opa;
+  return {
+    ...toEngine(opa),
+    policyPath,
+    ...(token !== undefined && { token }),
+    ...(caFile !== undefined && { caFile }),
+  };
+}
+
+function toOpenFga(openfga: ParsedOpenFga): OpenFgaConfig {
+  const toList = (texts: string | string[]): string[] => (typeof texts === 'string' ? [texts] : texts);
+  return {
+    ...toEngine(openfga),
+    storeId: openfga.store_id,
+    modelId: openfga.model_id,
+    credentials: toOpenFgaCredentials(openfga),
+    user: forActions(openfga.user, 'user:{sub}', (text) => text),
+    relation: forActions<string | string[], string[]>(openfga.relation, 'writer', toList),
+    object: forActions<string | string[], string[]>(openfga.object, 'bucket:{bucket}', toList),
+    contextualTuples: openfga.contextual_tuples,
+    consistency: openfga.consistency === 'higher_consistency' ? 'HIGHER_CONSISTENCY' : 'MINIMIZE_LATENCY',
+  };
+}
+
+function toOpenFgaCredentials(openfga: ParsedOpenFga): OpenFgaCredentials | undefined {
+  const { api_token: token, client_credentials: client } = openfga;
+  if (token !== undefined) return { kind: 'token', token };
+  if (client === undefined) return undefined;
+  const { issuer, audience, client_id: clientId, client_secret: clientSecret } = client;
+  return { kind: 'client-credentials', issuer, audience, clientId, clientSecret };
+}
+
 function toCors(cors: NonNullable<ParsedBucket['cors']>): CorsConfig {
   return {
     allowedOrigins: cors.allowed_origins,
@@ -167,11 +228,29 @@ function toUpload(upload: ParsedBucket['upload']): UploadConfig {
     partBytes: upload.part_size,
     concurrentParts: upload.concurrent_parts,
     maxObjectBytes: upload.max_object_size,
+    minObjectBytes: upload.min_object_size,
     retry: {
       maxAttempts: upload.retry.max_attempts,
       baseDelayMs: upload.retry.base_delay_ms,
       maxDelayMs: upload.retry.max_delay_ms,
     },
+    policy: toUploadPolicy(upload),
+  };
+}
+
+function toUploadPolicy(upload: ParsedBucket['upload']): UploadPolicyConfig {
+  return {
+    allowedContentTypes: upload.allowed_content_types.map((type) => type.toLowerCase()),
+    sniffContentType: upload.sniff_content_type,
+    overwrite: upload.overwrite,
+    keyPrefix: upload.key_prefix,
+    keyPattern: upload.key_pattern,
+    keyTemplate: upload.key_template,
+    requiredMetadata: upload.required_metadata.map((name) => name.toLowerCase()),
+    forcedHeaders: Object.fromEntries(
+      Object.entries(upload.forced_headers).map(([name, value]) => [name.toLowerCase(), value]),
+    ),
+    bindMultipartToCreator: upload.bind_multipart_to_creator,
   };
 }
 
@@ -180,19 +259,48 @@ function findNotices({ server, buckets }: ParsedConfig): string[] {
     if (!auth.enabled) return [`bucket ${name}: auth.enabled is false, so whoever reaches the proxy may upload to it`];
     return auth.jwt === undefined ? [] : findJwtNotices(name, auth.jwt);
   });
+  notices.push(...buckets.flatMap(findAuthzNotices), ...buckets.flatMap(findUploadIdNotices));
   if (server.zero_copy !== undefined) {
     notices.push('server.zero_copy has no effect: bodies are verified on their way, so no kernel path applies to them');
   }
   return notices;
 }
 
+function findAuthzNotices({ name, authz }: ParsedBucket): string[] {
+  if (authz?.enabled !== true) return [];
+  const notices: string[] = [];
+  if (authz.fail_mode === 'open') {
+    notices.push(
+      `bucket ${name}: authz.fail_mode is open, so requests are let through while an engine cannot be asked`,
+    );
+  }
+  for (const engine of ['opa', 'openfga'] as const) {
+    const url = authz[engine]?.url;
+    if (url === undefined || !isReadable(url)) continue;
+    notices.push(
+      `bucket ${name}: authz.${engine}.url is http://, so whoever stands on the way can allow what it refuses`,
+    );
+  }
+  return notices;
+}
+
+/** Whether others than this machine see what is sent to an address. */
+function isReadable(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'http:' && !/^(?:localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
+}
+
+function findUploadIdNotices({ name, s3, upload }: ParsedBucket): string[] {
+  const key = upload.bind_multipart_to_creator ? 'bind_multipart_to_creator' : 'sniff_content_type';
+  if (!upload[key] || s3 === undefined || s3.secret_key !== undefined) return [];
+  return [
+    `bucket ${name}: ${key} without s3.secret_key: proxies that do not share a state_dir refuse each other's multipart uploads`,
+  ];
+}
+
 function findJwtNotices(name: string, { jwks_url: url, token_sources: sources }: ParsedJwt): string[] {
   const notices: string[] = [];
-  if (
-    url !== undefined &&
-    new URL(url).protocol === 'http:' &&
-    !/^(?:localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname)
-  ) {
+  if (url !== undefined && isReadable(url)) {
     notices.push(`bucket ${name}: jwks_url is http://, so whoever stands on the way can replace the keys`);
   }
   if (sources.some(({ type }) => type === 'query')) {

@@ -10,12 +10,17 @@ const surelyFits = Math.floor(maxKeyBytes / 3);
 /** @throws S3Error InvalidURI (bad encoding, NUL, a `.` or `..` segment), KeyTooLongError. */
 export function decodeKey(raw: string): string {
   const key = percentDecode(raw);
+  checkKey(key);
+  return key;
+}
+
+/** @throws S3Error as decodeKey. */
+export function checkKey(key: string): void {
   if (key.length > surelyFits && Buffer.byteLength(key) > maxKeyBytes) throw new S3Error('KeyTooLongError');
   if (key.includes('\0')) throw new S3Error('InvalidURI', { detail: 'An object key must not hold a NUL character.' });
   if (hasDotSegment(key)) {
     throw new S3Error('InvalidURI', { detail: 'An object key must not hold . or .. as a path segment.' });
   }
-  return key;
 }
 
 /** Something on the way to the backend, or a reader of it, could take such a segment for a step in a tree. */

@@ -16,25 +16,33 @@ const maxInteger = 2_147_483_647;
 
 /**
  * @param key undefined when the path names a bucket.
+ * @param makesKey whether an object that is sent to the bucket's path gets its key from the proxy.
  * @throws S3Error MethodNotAllowed (with Allow), NotImplemented, InvalidArgument, InvalidRequest, InvalidURI, NoSuchUpload,
  * MissingContentLength, AccessControlListNotSupported.
  */
 export function parseOperation(
   request: Pick<HttpRequest, 'method' | 'rawQuery' | 'headers'>,
   key: string | undefined,
+  makesKey = false,
 ): Operation {
   const query = parseQuery(request.rawQuery);
-  if (key === undefined) return bucketOperation(request.method, query);
+  if (key === undefined && !(makesKey && isForNewKey(request.method, query)))
+    return bucketOperation(request.method, query, makesKey);
   const operation = objectOperation(request.method, query);
   if (request.method === 'PUT' || request.method === 'POST') screenRequest(operation.name, request.headers);
   return operation;
 }
 
-function bucketOperation(method: string, query: readonly QueryParameter[]): Operation {
+/** With an upload id it is of an object that has its key already. */
+function isForNewKey(method: string, query: readonly QueryParameter[]): boolean {
+  return (method === 'PUT' && !has(query, 'uploadId')) || (method === 'POST' && has(query, 'uploads'));
+}
+
+function bucketOperation(method: string, query: readonly QueryParameter[], makesKey: boolean): Operation {
   if (method === 'HEAD') return { name: 'HeadBucket' };
   const isLocation = query.some(([name]) => name === 'location');
   if (method === 'GET' && isLocation) return { name: 'GetBucketLocation' };
-  throw methodNotAllowed(isLocation ? 'GET, HEAD' : 'HEAD');
+  throw methodNotAllowed(`${isLocation ? 'GET, ' : ''}HEAD${makesKey ? ', PUT, POST' : ''}`);
 }
 
 function objectOperation(method: string, query: readonly QueryParameter[]): Operation {

@@ -12,9 +12,18 @@ export interface UploadSettings {
   readonly partBytes: number;
   readonly concurrentParts: number;
   readonly maxObjectBytes: number;
+  readonly minObjectBytes: number;
   readonly retry: RetryOptions;
   /** How long a body of unknown length waits for memory before it is refused. */
   readonly queueTimeoutMs: number;
+}
+
+/** A stage that every byte of a body passes. Synchronous; it keeps nothing of the memory that it is shown. */
+export interface BodyInspector {
+  /** @throws S3Error to refuse the body. */
+  write(bytes: Uint8Array): void;
+  /** Called after the last byte, before anything becomes visible. @throws S3Error as above. */
+  finish(): void;
 }
 
 export interface OperationContext {
@@ -27,8 +36,16 @@ export interface OperationContext {
   readonly clientBucket: string;
   /** The name under which the bucket is configured. */
   readonly configuredBucket: string;
+  /** The object's key as the client names it, for result XML. */
+  readonly clientKey: string;
   /** The object in the backend. */
   readonly object: ObjectAddress;
+  /** From the backend's upload id to the one that the client is told; undefined: they are the same. */
+  readonly toClientUploadId: ((uploadId: string) => string) | undefined;
+  /** What else looks at the object's bytes. */
+  readonly inspector: BodyInspector | undefined;
+  /** Whether an upload cannot be completed without its part 1. */
+  readonly needsFirstPart: boolean;
   /** The region that clients are told. */
   readonly region: string;
   readonly storage: Storage;

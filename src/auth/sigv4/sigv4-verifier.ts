@@ -171,9 +171,9 @@ function refuseUnsignedPayload(payloadHash: string): void {
 
 /** Fields and parameters that hold no credential; one that is not known here may be anybody's. */
 const harmlessFields =
-  /^(?:host|date|range|expect|accept.*|user-agent|cache-control|expires|if-.*|content-.*|amz-sdk-.*|x-amz-(?!security-token$|server-side-encryption-customer-key$).*)$/;
+  /^(?:host|date|range|expect|accept.*|user-agent|cache-control|expires|if-.*|content-.*|amz-sdk-.*|x-amz-(?!security-token$|.*customer-key$).*)$/;
 const harmlessParameters =
-  /^(?:uploads|uploadId|partNumber|x-id|versionId|location|max-parts|part-number-marker|x-amz-(?!security-token$|server-side-encryption-customer-key$).*)$/i;
+  /^(?:uploads|uploadId|partNumber|x-id|versionId|location|max-parts|part-number-marker|x-amz-(?!security-token$|.*customer-key$).*)$/i;
 const mask = '***';
 
 function maskSecrets(canonical: CanonicalRequest): CanonicalRequest {

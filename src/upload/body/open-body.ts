@@ -3,7 +3,7 @@ import { S3Error } from '../../errors.ts';
 import type { RequestHeaders } from '../../http.ts';
 import type { AwsChunkedPayload } from '../../payload.ts';
 import type { BodyChecksum, ChecksumAlgorithm } from '../../storage/storage.ts';
-import type { OperationContext } from '../operation-context.ts';
+import type { BodyInspector, OperationContext } from '../operation-context.ts';
 import { AwsChunkedDecoder } from './aws-chunked-decoder.ts';
 import { IncomingBody, type Decoder } from './incoming-body.ts';
 import {
@@ -17,39 +17,45 @@ import {
 
 export interface BodyLimits {
   readonly maxBytes: number;
+  readonly minBytes?: number;
   /** False where `x-amz-checksum-*` is of the object and not of this body. */
   readonly hasChecksum?: boolean;
+  readonly inspector?: BodyInspector | undefined;
 }
 
 type BodyContext = Pick<OperationContext, 'request' | 'headers' | 'payload'>;
 
 /**
- * @throws S3Error EntityTooLarge for what was announced, InvalidDigest or InvalidRequest for a digest that is none,
+ * @throws S3Error EntityTooLarge and EntityTooSmall for what was announced, InvalidDigest or InvalidRequest for a digest that is none,
  * MissingContentLength for aws-chunked framing without `x-amz-decoded-content-length`, MalformedTrailerError.
  */
 export function openBody(
   { request: { body }, headers, payload }: BodyContext,
-  { maxBytes, hasChecksum = true }: BodyLimits,
+  { maxBytes, minBytes = 0, hasChecksum = true, inspector }: BodyLimits,
 ): IncomingBody {
   const digests = expectedDigests(headers).filter(({ algorithm }) => hasChecksum || algorithm === 'md5');
   if (payload.kind === 'plain') {
     const { length } = body;
     if (payload.sha256 !== undefined) digests.push(sha256Digest(payload.sha256));
-    refuseTooLarge(length, maxBytes);
-    return new IncomingBody({ body, length, verifier: createVerifier({ length, maxBytes, digests }) });
+    refuseByLength(length, maxBytes, minBytes);
+    return new IncomingBody({
+      body,
+      length,
+      verifier: createVerifier({ length, maxBytes, minBytes, digests, inspector }),
+    });
   }
   const length = readDecodedLength(headers);
-  refuseTooLarge(length, maxBytes);
+  refuseByLength(length, maxBytes, minBytes);
   const decoder = new AwsChunkedDecoder({ ...payload, decodedLength: length });
   const trailer = readTrailingAlgorithm(headers, payload);
   if (trailer === undefined) {
-    const verifier = createVerifier({ length, maxBytes, digests });
+    const verifier = createVerifier({ length, maxBytes, minBytes, digests, inspector });
     return new IncomingBody({ body, length, verifier, decoder: withoutFields(decoder) });
   }
   if (digests.some(({ algorithm }) => algorithm !== 'md5')) throw moreThanOneChecksum();
   const checksum = new TrailingChecksum(trailer, decoder);
   digests.push(checksum);
-  const verifier = createVerifier({ length, maxBytes, digests });
+  const verifier = createVerifier({ length, maxBytes, minBytes, digests, inspector });
   return new IncomingBody({ body, length, verifier, decoder: checksum, checksum });
 }
 
@@ -64,7 +70,7 @@ class TrailingChecksum implements Decoder, BodyChecksum {
     this.#decoder = decoder;
   }
 
-  write(bytes: Uint8Array): Uint8Array[] {
+  write(bytes: Uint8Array): Uint8Array {
     return this.#decoder.write(bytes);
   }
 
@@ -86,8 +92,10 @@ function withoutFields(decoder: AwsChunkedDecoder): Decoder {
   };
 }
 
-function refuseTooLarge(length: number | undefined, maxBytes: number): void {
-  if (length !== undefined && length > maxBytes) throw new S3Error('EntityTooLarge');
+function refuseByLength(length: number | undefined, maxBytes: number, minBytes: number): void {
+  if (length === undefined) return;
+  if (length > maxBytes) throw new S3Error('EntityTooLarge');
+  if (length < minBytes) throw new S3Error('EntityTooSmall');
 }
 
 function sha256Digest(hex: string): ExpectedDigest {

@@ -1,13 +1,15 @@
 // Verifies a body while it streams: its length, Content-MD5 and x-amz-checksum-*. Synchronous: no I/O, no clock.
-import { createHash } from 'node:crypto';
+import { createHash, hash, type Hash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { S3Error } from '../../errors.ts';
 import type { RequestHeaders } from '../../http.ts';
 import type { ChecksumAlgorithm } from '../../storage/storage.ts';
+import type { BodyInspector } from '../operation-context.ts';
 
 /** A running digest of a body. */
 interface Digest {
-  update(bytes: Uint8Array): void;
+  /** @param isWhole whether these are all bytes of the body: there is a shorter way for them. */
+  update(bytes: Uint8Array, isWhole: boolean): void;
   /** In base64, as S3's headers carry it. */
   digest(): string;
 }
@@ -104,8 +106,15 @@ function startDigest(algorithm: ChecksumAlgorithm | 'md5'): Digest {
       };
     }
     default: {
-      const hash = createHash(algorithm);
-      return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('base64') };
+      let running: Hash | undefined;
+      let whole: string | undefined;
+      return {
+        update: (bytes, isWhole) => {
+          if (isWhole) whole = hash(algorithm, bytes, 'base64');
+          else (running ??= createHash(algorithm)).update(bytes);
+        },
+        digest: () => whole ?? (running ?? createHash(algorithm)).digest('base64'),
+      };
     }
   }
 }
@@ -127,11 +136,11 @@ function startCrc32(step: (bytes: Uint8Array, previous: number) => number): Dige
 export interface Verifier {
   /** Payload bytes seen so far. */
   readonly receivedBytes: number;
-  /** @throws S3Error EntityTooLarge as soon as more arrives than is allowed or was announced. */
+  /** @throws S3Error EntityTooLarge as soon as more arrives than is allowed or was announced; and as the inspector. */
   write(bytes: Uint8Array): void;
   /**
    * Called once, after the last byte and before anything becomes visible.
-   * @throws S3Error IncompleteBody, BadDigest, XAmzContentSHA256Mismatch.
+   * @throws S3Error IncompleteBody, EntityTooSmall, BadDigest, XAmzContentSHA256Mismatch; and as the inspector.
    */
   finish(): void;
 }
@@ -140,10 +149,13 @@ export interface VerifierOptions {
   /** Bytes announced; undefined when the length is not known. */
   readonly length: number | undefined;
   readonly maxBytes: number;
+  readonly minBytes?: number;
   readonly digests: readonly ExpectedDigest[];
+  /** Sees every byte once its number is known to be allowed. */
+  readonly inspector?: BodyInspector | undefined;
 }
 
-export function createVerifier({ length, maxBytes, digests }: VerifierOptions): Verifier {
+export function createVerifier({ length, maxBytes, minBytes = 0, digests, inspector }: VerifierOptions): Verifier {
   // One pass for each algorithm, however many values it must have.
   const running = new Map(digests.map(({ algorithm }) => [algorithm, startDigest(algorithm)]));
   let receivedBytes = 0;
@@ -157,10 +169,14 @@ export function createVerifier({ length, maxBytes, digests }: VerifierOptions): 
       if (length !== undefined && receivedBytes > length) {
         throw new S3Error('InvalidRequest', { detail: 'The body is longer than was announced.' });
       }
-      for (const digest of running.values()) digest.update(bytes);
+      inspector?.write(bytes);
+      const isWhole = bytes.byteLength === length;
+      for (const digest of running.values()) digest.update(bytes, isWhole);
     },
     finish() {
       if (length !== undefined && receivedBytes !== length) throw new S3Error('IncompleteBody');
+      if (receivedBytes < minBytes) throw new S3Error('EntityTooSmall');
+      inspector?.finish();
       if (digests.length === 0) return;
       const computed = new Map([...running].map(([algorithm, digest]) => [algorithm, digest.digest()]));
       for (const { algorithm, base64, mismatch } of digests) {

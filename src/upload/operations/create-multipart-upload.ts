@@ -7,15 +7,15 @@ import { writeInitiateMultipartUploadResult } from '../xml/write-results.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
 export async function createMultipartUpload(context: OperationContext, headers: ObjectHeaders): Promise<HttpResponse> {
-  const { storage, object, clientBucket, settings, request } = context;
+  const { storage, object, clientBucket, clientKey, settings, request, toClientUploadId } = context;
   const { signal } = request;
   const created = await withRetries(() => storage.createMultipartUpload(object, headers, signal), {
     retry: settings.retry,
     signal,
   });
-  const { uploadId } = created;
+  const uploadId = toClientUploadId?.(created.uploadId) ?? created.uploadId;
   return xmlResponse(
-    writeInitiateMultipartUploadResult({ bucket: clientBucket, key: object.key, uploadId }),
+    writeInitiateMultipartUploadResult({ bucket: clientBucket, key: clientKey, uploadId }),
     created.headers,
   );
 }

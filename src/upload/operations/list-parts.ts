@@ -7,7 +7,7 @@ import { writeListPartsResult } from '../xml/write-results.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 
 export async function listParts(
-  { request, storage, object, clientBucket, settings }: OperationContext,
+  { request, storage, object, clientBucket, clientKey, settings, toClientUploadId }: OperationContext,
   { uploadId, maxParts, partNumberMarker }: { uploadId: string; maxParts: number; partNumberMarker: number },
   headers: ObjectHeaders,
 ): Promise<HttpResponse> {
@@ -17,6 +17,13 @@ export async function listParts(
     { retry: settings.retry, signal },
   );
   return xmlResponse(
-    writeListPartsResult({ bucket: clientBucket, key: object.key, uploadId, maxParts, partNumberMarker, ...page }),
+    writeListPartsResult({
+      bucket: clientBucket,
+      key: clientKey,
+      uploadId: toClientUploadId?.(uploadId) ?? uploadId,
+      maxParts,
+      partNumberMarker,
+      ...page,
+    }),
   );
 }

@@ -17,7 +17,11 @@ import { storedResponse } from '../stored-response.ts';
 
 export async function putObject(context: OperationContext, headers: ObjectHeaders): Promise<HttpResponse> {
   const { storage, settings } = context;
-  const body = openBody(context, { maxBytes: Math.min(settings.maxObjectBytes, storage.limits.maxObjectBytes) });
+  const body = openBody(context, {
+    maxBytes: Math.min(settings.maxObjectBytes, storage.limits.maxObjectBytes),
+    minBytes: settings.minObjectBytes,
+    inspector: context.inspector,
+  });
   const plan = choosePlan({ ...settings, length: body.length, limits: storage.limits });
   switch (plan.kind) {
     case 'put':

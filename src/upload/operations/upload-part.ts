@@ -12,7 +12,10 @@ export async function uploadPart(
   headers: ObjectHeaders,
 ): Promise<HttpResponse> {
   const { request, storage, object, budget, settings } = context;
-  const body = openBody(context, { maxBytes: Math.min(settings.maxObjectBytes, storage.limits.maxPartBytes) });
+  const body = openBody(context, {
+    maxBytes: Math.min(settings.maxObjectBytes, storage.limits.maxPartBytes),
+    inspector: context.inspector,
+  });
   const upload = { ...object, uploadId };
   const stored = await sendWhole(
     (outgoing, signal) => storage.uploadPart(upload, partNumber, headers, outgoing, signal),

@@ -51,12 +51,25 @@ describe('defaults', () => {
               claims: [],
             },
           },
+          access: { allowIps: [], denyIps: [] },
           cors: undefined,
           upload: {
             multipartThresholdBytes: 50 * MiB,
             partBytes: 16 * MiB,
             concurrentParts: 4,
             maxObjectBytes: 5 * 1024 ** 4,
+            minObjectBytes: 0,
+            policy: {
+              allowedContentTypes: [],
+              sniffContentType: false,
+              overwrite: 'allow',
+              keyPrefix: '',
+              keyPattern: '',
+              keyTemplate: '',
+              requiredMetadata: [],
+              forcedHeaders: {},
+              bindMultipartToCreator: false,
+            },
             retry: { maxAttempts: 4, baseDelayMs: 100, maxDelayMs: 5000 },
           },
         },
@@ -132,12 +145,23 @@ buckets:
         max_clock_skew_seconds: 60
         reject_replays: true
         allow_unsigned_payload: false
+    access: { allow_ips: [10.0.0.0/8], deny_ips: [10.0.0.1, "::1"] }
     cors: { allowed_origins: [https://a.example], allowed_headers: [X-Own], max_age_seconds: 5, allow_credentials: true }
     upload:
       multipart_threshold: 8MB
       part_size: 5MiB
       concurrent_parts: 64
       max_object_size: 5GB
+      min_object_size: 2KiB
+      allowed_content_types: [Image/PNG, "text/*"]
+      sniff_content_type: "true"
+      overwrite: deny
+      key_prefix: "{tenant.id}/in/"
+      key_pattern: "[a-z]+"
+      key_template: "{yyyy}/{uuid}{ext}"
+      required_metadata: [From, album]
+      forced_headers: { Cache-Control: no-store, X-Amz-Meta-By: "{sub}" }
+      bind_multipart_to_creator: true
       retry: { max_attempts: 1, base_delay_ms: 7, max_delay_ms: 7 }
 logging: { level: debug, format: pretty }
 `);
@@ -212,6 +236,7 @@ logging: { level: debug, format: pretty }
             allowUnsignedPayload: false,
           },
         },
+        access: { allowIps: ['10.0.0.0/8'], denyIps: ['10.0.0.1', '::1'] },
         cors: {
           allowedOrigins: ['https://a.example'],
           allowedHeaders: ['x-own'],
@@ -223,6 +248,18 @@ logging: { level: debug, format: pretty }
           partBytes: 5 * MiB,
           concurrentParts: 64,
           maxObjectBytes: 5_000_000_000,
+          minObjectBytes: 2048,
+          policy: {
+            allowedContentTypes: ['image/png', 'text/*'],
+            sniffContentType: true,
+            overwrite: 'deny',
+            keyPrefix: '{tenant.id}/in/',
+            keyPattern: '[a-z]+',
+            keyTemplate: '{yyyy}/{uuid}{ext}',
+            requiredMetadata: ['from', 'album'],
+            forcedHeaders: { 'cache-control': 'no-store', 'x-amz-meta-by': '{sub}' },
+            bindMultipartToCreator: true,
+          },
           retry: { maxAttempts: 1, baseDelayMs: 7, maxDelayMs: 7 },
         },
       },
@@ -300,6 +337,19 @@ buckets: [{ name: uploads, s3: {}, auth: { enabled: false } }]
     'bucket uploads: auth.enabled is false, so whoever reaches the proxy may upload to it',
     'server.zero_copy has no effect: bodies are verified on their way, so no kernel path applies to them',
   ]);
+});
+
+test('a notice says where proxies cannot agree on ids of multipart uploads', () => {
+  const noticesOf = (storage: string, upload: string) =>
+    load(`buckets: [{ name: uploads, ${storage}, ${auth}, upload: { ${upload} } }]`).notices;
+  for (const key of ['bind_multipart_to_creator', 'sniff_content_type']) {
+    expect(noticesOf('s3: {}', `${key}: true`)).toEqual([
+      `bucket uploads: ${key} without s3.secret_key: proxies that do not share a state_dir refuse each other's multipart uploads`,
+    ]);
+    expect(noticesOf('s3: { access_key: a, secret_key: b }', `${key}: true`)).toEqual([]);
+    expect(noticesOf('filesystem: { root: ./d }', `${key}: true`)).toEqual([]);
+    expect(noticesOf('s3: {}', `${key}: false`)).toEqual([]);
+  }
 });
 
 describe('the embedded configuration', () => {

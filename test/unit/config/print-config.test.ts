@@ -13,7 +13,19 @@ buckets:
   - name: uploads
     s3: { endpoint: "http://h:1", access_key: AccessKeyHere, secret_key: SecretKeyHere, session_token: TokenHere }
     auth: { jwt: { secret: ${secret}, issuer: i, audience: [a, b] } }
-    upload: { part_size: 8MiB }
+    access: { allow_ips: [10.0.0.0/8], deny_ips: ["::1"] }
+    upload:
+      part_size: 8MiB
+      min_object_size: 1
+      allowed_content_types: ["image/*"]
+      sniff_content_type: true
+      overwrite: deny
+      key_prefix: "{sub}/"
+      key_pattern: ".+"
+      key_template: "{uuid}"
+      required_metadata: [album]
+      forced_headers: { cache-control: no-store, x-amz-server-side-encryption-customer-key: CustomerKeyHere }
+      bind_multipart_to_creator: true
   - { name: "a-*", s3: {}, auth: { enabled: false } }
   - name: signed
     s3: {}
@@ -35,7 +47,7 @@ logging: { level: warn, format: json }
 test('no secret is printed', () => {
   const printed = printConfig(loadConfig({ path: 'c', text, env: {} }));
   expect(printed).not.toMatch(
-    new RegExp(`AccessKeyHere|SecretKeyHere|TokenHere|AliceKeyHere|SessionHere|RedisHere|${secret}`),
+    new RegExp(`AccessKeyHere|SecretKeyHere|TokenHere|AliceKeyHere|SessionHere|CustomerKeyHere|RedisHere|${secret}`),
   );
   expect(parse(printed).buckets[0].s3).toMatchObject({
     access_key: '(hidden)',
@@ -50,6 +62,7 @@ test('what is printed means the same configuration, once its secrets are there a
   const printed = printConfig(config)
     .replaceAll('secret: (hidden)', `secret: ${secret}`)
     .replace('url: (hidden)', 'url: "redis://:RedisHere@h"')
+    .replace('customer-key: (hidden)', 'customer-key: CustomerKeyHere')
     .replace('access_key: (hidden)', 'access_key: AccessKeyHere')
     .replace('secret_key: (hidden)', 'secret_key: SecretKeyHere')
     .replace('session_token: (hidden)', 'session_token: TokenHere')

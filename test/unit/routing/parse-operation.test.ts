@@ -208,3 +208,40 @@ describe('header fields', () => {
     expect(codeOf('PUT', '', ['content-length', length])).toBe('InvalidRequest');
   });
 });
+
+describe('a bucket that names objects', () => {
+  const ofBucket = (method: string, rawQuery: string): Operation =>
+    parseOperation({ method, rawQuery, headers: new RequestHeaders(sized) }, undefined, true);
+
+  test('takes new ones at its own path', () => {
+    expect(ofBucket('PUT', '')).toEqual({ name: 'PutObject' });
+    expect(ofBucket('PUT', 'x-id=PutObject')).toEqual({ name: 'PutObject' });
+    expect(ofBucket('POST', 'uploads')).toEqual({ name: 'CreateMultipartUpload' });
+    expect(ofBucket('HEAD', '')).toEqual({ name: 'HeadBucket' });
+    expect(ofBucket('GET', 'location')).toEqual({ name: 'GetBucketLocation' });
+  });
+
+  test.each([
+    ['POST', '', 'MethodNotAllowed'],
+    ['POST', 'delete', 'MethodNotAllowed'],
+    ['POST', 'uploadId=u', 'MethodNotAllowed'],
+    ['PUT', 'uploadId=u&partNumber=1', 'MethodNotAllowed'],
+    ['DELETE', '', 'MethodNotAllowed'],
+    ['DELETE', 'uploadId=u', 'MethodNotAllowed'],
+    ['GET', 'uploadId=u', 'MethodNotAllowed'],
+    ['GET', '', 'MethodNotAllowed'],
+    ['PUT', 'partNumber=1', 'InvalidArgument'],
+    ['PUT', 'policy', 'NotImplemented'],
+    ['PUT', 'versioning', 'NotImplemented'],
+    ['POST', 'uploads&uploadId=u', 'InvalidArgument'],
+  ])('and nothing else: %s ?%s', (method, query, code) => {
+    const refusal = refusalOf(() => ofBucket(method, query));
+    expect(refusal.code).toBe(code);
+    if (code === 'MethodNotAllowed') expect(refusal.headers).toEqual([['Allow', 'HEAD, PUT, POST']]);
+  });
+
+  test('asks for a length all the same', () => {
+    const put = () => parseOperation({ method: 'PUT', rawQuery: '', headers: new RequestHeaders([]) }, undefined, true);
+    expect(refusalOf(put).code).toBe('MissingContentLength');
+  });
+});

@@ -94,3 +94,30 @@ describe('headers', () => {
     );
   });
 });
+
+test('a body is at least as long as it must be', () => {
+  const endAfter = (bytes: Uint8Array) => () => {
+    const verifier = createVerifier({ length: undefined, maxBytes: 100, minBytes: 9, digests: [] });
+    verifier.write(bytes);
+    verifier.finish();
+  };
+  expect(endAfter(body)).not.toThrow();
+  expect(endAfter(body.subarray(1))).toThrow(expect.objectContaining({ code: 'EntityTooSmall' }));
+});
+
+test('an inspector sees every byte that is allowed, and the end, before the digests are asked', () => {
+  const seen: string[] = [];
+  const inspector = {
+    write: (bytes: Uint8Array) => void seen.push(Buffer.from(bytes).toString()),
+    finish: () => void seen.push('end'),
+  };
+  const wrong: ExpectedDigest = { algorithm: 'md5', base64: 'AAAAAAAAAAAAAAAAAAAAAA==' };
+  const verifier = createVerifier({ length: undefined, maxBytes: 9, digests: [wrong], inspector });
+  verifier.write(body.subarray(0, 4));
+  verifier.write(body.subarray(4));
+  expect(() => verifier.write(body)).toThrow(expect.objectContaining({ code: 'EntityTooLarge' }));
+  expect(seen).toEqual(['1234', '56789']);
+  const ending = createVerifier({ length: undefined, maxBytes: 9, digests: [wrong], inspector });
+  expect(() => ending.finish()).toThrow(expect.objectContaining({ code: 'BadDigest' }));
+  expect(seen.at(-1)).toBe('end');
+});

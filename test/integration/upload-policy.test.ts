@@ -1,0 +1,716 @@
+// What a bucket asks of uploads by itself, over real HTTP and in real stores: what is allowed arrives, of the rest nothing does.
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startMinio } from '../servers/start-minio.ts';
+import { startVersitygw } from '../servers/start-versitygw.ts';
+import {
+  driveMultipart,
+  fieldsOf,
+  outcomeOf,
+  startPolicyBuckets,
+  type PolicyBuckets,
+  type PolicyBucketsOptions,
+  type Sender,
+  type StoredView,
+} from '../support/policy-buckets.ts';
+import { createRandomBody } from '../support/random-body.ts';
+import { openRawConnection } from '../support/raw-connection.ts';
+import { createToken } from '../support/start-proxy.ts';
+
+const mib = 1024 * 1024;
+const png = Buffer.concat([Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), Buffer.alloc(2000, 7)]);
+const elf = Buffer.concat([Buffer.from('7f454c4602010100', 'hex'), Buffer.alloc(2000)]);
+const html = Buffer.from('<!doctype html><script>alert(1)</script>');
+const parts = { multipart_threshold: 5 * mib, part_size: 5 * mib };
+const bytesOf = (seed: string, size: number): Buffer => createRandomBody(seed, size).bytes();
+/** Two parts' worth, with a type's own first bytes. */
+const large = (head: Buffer): Buffer => Buffer.concat([head, bytesOf('large', 6 * mib)]);
+
+const buckets = {
+  'by-sub': { upload: { ...parts, key_prefix: '{sub}/' } },
+  'by-tenant': { upload: { key_prefix: 'in/{tenant.id}-x/' } },
+  'by-nobody': { auth: { enabled: false }, upload: { key_prefix: '{sub}/' } },
+  pattern: { upload: { key_prefix: '{sub}/', key_pattern: '[a-z]+/[a-z0-9]+\\.(?:png|jpg)' } },
+  template: { upload: { ...parts, key_prefix: '{sub}/', key_template: '{yyyy}/{mm}/{dd}/{tenant.id}/{uuid}{ext}' } },
+  types: { upload: { allowed_content_types: ['image/*', 'Application/PDF'] } },
+  sniff: { upload: { ...parts, sniff_content_type: true } },
+  sizes: { upload: { ...parts, max_object_size: 11 * mib, min_object_size: 100 } },
+  new: { upload: { ...parts, overwrite: 'deny' } },
+  metadata: { upload: { required_metadata: ['Album', 'by'], forced_headers: { 'x-amz-meta-by': '{sub}' } } },
+  forced: {
+    upload: {
+      ...parts,
+      forced_headers: {
+        'Content-Disposition': 'attachment',
+        'cache-control': 'no-store',
+        'x-amz-meta-uploaded-by': 'user:{sub}/{tenant.id}',
+      },
+    },
+  },
+  bound: { upload: { ...parts, bind_multipart_to_creator: true, key_prefix: 'shared/' } },
+  local: { access: { allow_ips: ['127.0.0.0/8'], deny_ips: ['127.0.0.2'] } },
+  elsewhere: { access: { allow_ips: ['10.0.0.0/8', '2001:db8::/32'], deny_ips: ['10.0.0.66'] } },
+} as const;
+type BucketName = keyof typeof buckets;
+
+describe.each([
+  ['MinIO', startMinio],
+  ['a folder', undefined],
+])('%s', (_, start) => {
+  let proxied: PolicyBuckets;
+  let alice: Sender;
+  let aliceByKey: Sender;
+  let bob: Sender;
+  beforeAll(async () => {
+    proxied = await startPolicyBuckets({ start, buckets, server: { trusted_proxies: ['127.0.0.1'] } });
+    alice = proxied.asUser({ sub: 'alice', tenant: { id: 'acme' } });
+    bob = proxied.asUser({ sub: 'bob', tenant: { id: 7 } });
+    aliceByKey = proxied.asKeyOf('alice');
+  });
+  afterAll(() => proxied.stop());
+
+  const storedIn = (name: BucketName): StoredView => {
+    const view = proxied.storedIn.get(name);
+    if (view === undefined) throw new Error(name);
+    return view;
+  };
+  const put = (send: Sender, path: string, body: Buffer | Iterable<Buffer>, headers: Record<string, string> = {}) =>
+    send({ method: 'PUT', path, body, headers });
+
+  /** Runs what must be refused, and sees that nothing in the bucket has changed. */
+  async function seeRefused(name: BucketName, expected: string, run: () => ReturnType<Sender>): Promise<void> {
+    const stored = storedIn(name);
+    const before = [await stored.keys(), await stored.openUploads()];
+    const answer = await run();
+    expect(outcomeOf(answer)).toBe(expected);
+    await proxied.proxy.waitUntilIdle();
+    expect([await stored.keys(), await stored.openUploads()]).toEqual(before);
+  }
+
+  /** Sees that the answer comes though nothing of the body does. */
+  async function seeRefusedByHead(path: string, expected: string, fields: readonly string[], token?: string) {
+    const connection = await openRawConnection(proxied.proxy.url);
+    const bearer = token ?? (await createToken({ sub: 'alice' }));
+    const lines = [`PUT ${path} HTTP/1.1`, 'host: x', `authorization: Bearer ${bearer}`, ...fields];
+    await connection.write(`${lines.join('\r\n')}\r\n\r\n`);
+    const answer = await connection.readAnswer();
+    expect(outcomeOf({ ...answer, headers: {} })).toBe(expected);
+    connection.destroy();
+  }
+
+  describe('addresses', () => {
+    test('are let in by the list', async () => {
+      expect(outcomeOf(await put(alice, '/local/a', png))).toBe('200');
+      const through = { 'x-forwarded-for': '10.1.2.3' };
+      expect(outcomeOf(await put(alice, '/elsewhere/a', png, through))).toBe('200');
+      expect(outcomeOf(await put(alice, '/elsewhere/b', png, { 'x-forwarded-for': '2001:DB8::1' }))).toBe('200');
+    });
+
+    test.each([
+      ['elsewhere', undefined],
+      ['elsewhere', '10.0.0.66'],
+      ['elsewhere', '11.0.0.1'],
+      ['elsewhere', '2001:db9::1'],
+      ['local', '127.0.0.2'],
+      ['local', '10.0.0.1'],
+    ] as const)('%s refuses %s before it asks for credentials', async (name, address) => {
+      const headers: Record<string, string> = address === undefined ? {} : { 'x-forwarded-for': address };
+      for (const send of [alice, aliceByKey, proxied.asNobody]) {
+        await seeRefused(name, '403 AccessDenied', () => put(send, `/${name}/refused`, png, headers));
+      }
+      const ofBucket = await proxied.asNobody({ method: 'HEAD', path: `/${name}`, headers });
+      expect(ofBucket.status).toBe(403);
+      const preflight = { ...headers, origin: 'https://a.example', 'access-control-request-method': 'PUT' };
+      expect(outcomeOf(await proxied.asNobody({ method: 'OPTIONS', path: `/${name}/x`, headers: preflight }))).toBe(
+        '403 AccessDenied',
+      );
+    });
+  });
+
+  describe('key_prefix', () => {
+    test.each([
+      ['a token', () => alice],
+      ['a signature', () => aliceByKey],
+    ])('is filled from %s, in one PUT, in parts, and in a multipart upload', async (how, sender) => {
+      const send = sender();
+      const stored = storedIn('by-sub');
+      const key = `dir/${how} &.bin`;
+      const path = `/by-sub/${encodeURIComponent(key).replaceAll('%2F', '/')}`;
+      expect(outcomeOf(await put(send, path, png))).toBe('200');
+      expect((await stored.read(`alice/${key}`)).bytes).toEqual(png);
+      expect(outcomeOf(await put(send, path, large(elf)))).toBe('200');
+      expect((await stored.read(`alice/${key}`)).bytes.equals(large(elf))).toBe(true);
+
+      const multipart = driveMultipart(send, path);
+      const created = fieldsOf(await multipart.create());
+      expect(created).toMatchObject({ Bucket: 'by-sub', Key: key });
+      const uploadId = created['UploadId'] ?? '';
+      const part = await multipart.part(uploadId, 1, png);
+      expect(outcomeOf(part)).toBe('200');
+      expect(fieldsOf(await multipart.list(uploadId))).toMatchObject({ Key: key, UploadId: uploadId });
+      const completed = await multipart.complete(uploadId, [[1, part.headers.etag]]);
+      expect(fieldsOf(completed)).toMatchObject({ Key: key, Location: `${proxied.proxy.url}${path}` });
+      expect(completed.body).not.toContain('alice');
+      expect((await stored.read(`alice/${key}`)).bytes).toEqual(png);
+      expect(await stored.openUploads()).toEqual([]);
+    });
+
+    test('of two users lies apart, also for a body of unknown length', async () => {
+      expect(outcomeOf(await put(alice, '/by-tenant/same', [png]))).toBe('200');
+      expect(outcomeOf(await put(bob, '/by-tenant/same', [elf]))).toBe('200');
+      expect((await storedIn('by-tenant').keys()).toSorted()).toEqual(['in/7-x/same', 'in/acme-x/same']);
+      const bobs = await driveMultipart(bob, '/by-sub/x').create();
+      const stolen = driveMultipart(alice, '/by-sub/x');
+      const uploadId = fieldsOf(bobs)['UploadId'] ?? '';
+      expect(outcomeOf(await stolen.part(uploadId, 1, png))).toBe('404 NoSuchUpload');
+      // MinIO says 204 of an upload that it does not know.
+      await stolen.abort(uploadId);
+      expect(outcomeOf(await driveMultipart(bob, '/by-sub/x').list(uploadId))).toBe('200');
+      expect(outcomeOf(await driveMultipart(bob, '/by-sub/x').abort(uploadId))).toBe('204');
+    });
+
+    test.each([
+      '',
+      '.',
+      '..',
+      '../alice',
+      'a/b',
+      '/',
+      'a\0b',
+      'a\nb',
+      'a\u0085b',
+      '\ud800',
+      null,
+      true,
+      ['a'],
+      { a: 1 },
+      1.5,
+    ])('refuses the claim %j', async (id) => {
+      const send = proxied.asUser({ tenant: { id } });
+      await seeRefused('by-tenant', '403 AccessDenied', () => put(send, '/by-tenant/k', png));
+      await seeRefused('by-tenant', '403 AccessDenied', () => driveMultipart(send, '/by-tenant/k').create());
+    });
+
+    test('refuses whoever has no such claim', async () => {
+      await seeRefused('by-tenant', '403 AccessDenied', () => put(aliceByKey, '/by-tenant/k', png));
+      await seeRefused('by-tenant', '403 AccessDenied', () => put(proxied.asUser({}), '/by-tenant/k', png));
+      await seeRefused('by-nobody', '403 AccessDenied', () => put(proxied.asNobody, '/by-nobody/k', png));
+      await seeRefusedByHead('/by-tenant/k', '403 AccessDenied', ['content-length: 1000000']);
+    });
+
+    test('counts for the longest key', async () => {
+      const rest = 'k'.repeat(1024 - 'alice/'.length);
+      // A file's name can be no longer than 255 bytes.
+      const spread = rest.replaceAll(/.{200}/g, (run) => `${run.slice(1)}/`);
+      expect(outcomeOf(await put(alice, `/by-sub/${spread}`, png))).toBe('200');
+      await seeRefused('by-sub', '400 KeyTooLongError', () => put(alice, `/by-sub/${spread}k`, png));
+      const longName = proxied.asUser({ sub: 's'.repeat(1025) });
+      await seeRefused('by-sub', '400 KeyTooLongError', () => put(longName, '/by-sub/k', png));
+    });
+  });
+
+  test('key_pattern is of the whole key', async () => {
+    expect(outcomeOf(await put(alice, '/pattern/a1.png', png))).toBe('200');
+    expect(outcomeOf(await put(aliceByKey, '/pattern/a2.jpg', png))).toBe('200');
+    for (const key of ['a1.png.exe', 'b/a1.png', 'A1.png', 'a1.pngx', 'a1.png%0A']) {
+      await seeRefused('pattern', '403 AccessDenied', () => put(alice, `/pattern/${key}`, png));
+      await seeRefused('pattern', '403 AccessDenied', () => driveMultipart(alice, `/pattern/${key}`).create());
+    }
+    await seeRefusedByHead('/pattern/a1.exe', '403 AccessDenied', ['content-length: 1000000']);
+  });
+
+  describe('key_template', () => {
+    const madeKey = /^\d{4}\/\d{2}\/\d{2}\/acme\/[0-9a-f-]{36}\.png$/;
+
+    test('names what is PUT to the bucket', async () => {
+      const answer = await put(alice, '/template/', png, { 'content-type': 'image/png; q=1' });
+      expect(outcomeOf(answer)).toBe('200');
+      const key = String(answer.headers['x-mizuchi-key']);
+      expect(key).toMatch(madeKey);
+      expect(answer.headers.location).toBe(`${proxied.proxy.url}/template/${key}`);
+      expect((await storedIn('template').read(`alice/${key}`)).bytes).toEqual(png);
+      const other = await put(alice, '/template/', png, { 'content-type': 'image/png' });
+      expect(other.headers['x-mizuchi-key']).not.toBe(key);
+      const unknown = await put(alice, '/template/', [large(png)]);
+      expect(unknown.headers['x-mizuchi-key']).toMatch(/\/[0-9a-f-]{36}$/);
+      const stored = await storedIn('template').read(`alice/${String(unknown.headers['x-mizuchi-key'])}`);
+      expect(stored.bytes.equals(large(png))).toBe(true);
+    });
+
+    test('names a multipart upload, which goes on under that name', async () => {
+      const created = await driveMultipart(alice, '/template/').create({ 'content-type': 'image/png' });
+      const { Key: key = '', UploadId: uploadId = '' } = fieldsOf(created);
+      expect(key).toMatch(madeKey);
+      expect(created.headers).toMatchObject({
+        'x-mizuchi-key': key,
+        location: `${proxied.proxy.url}/template/${key}`,
+      });
+      const multipart = driveMultipart(alice, `/template/${key}`);
+      const part = await multipart.part(uploadId, 1, png);
+      expect(outcomeOf(await multipart.complete(uploadId, [[1, part.headers.etag]]))).toBe('200');
+      expect((await storedIn('template').read(`alice/${key}`)).bytes).toEqual(png);
+    });
+
+    test('names nothing else', async () => {
+      const send = (method: string, path: string, query?: string) => alice({ method, path, ...(query && { query }) });
+      await seeRefused('template', '405 MethodNotAllowed', () => put(alice, '/template', png));
+      for (const [method, query] of [
+        ['POST', undefined],
+        ['DELETE', undefined],
+        ['GET', 'uploadId=x'],
+        ['PUT', 'partNumber=1&uploadId=x'],
+        ['POST', 'uploadId=x'],
+        ['DELETE', 'uploadId=x'],
+      ] as const) {
+        await seeRefused('template', '405 MethodNotAllowed', () => send(method, '/template/', query));
+      }
+      await seeRefused('template', '501 NotImplemented', () => send('PUT', '/template/', 'policy='));
+      await seeRefused('template', '403 AccessDenied', () => put(aliceByKey, '/template/', png));
+      await seeRefused('by-sub', '405 MethodNotAllowed', () => put(alice, '/by-sub/', png));
+      await seeRefused('by-sub', '405 MethodNotAllowed', () => driveMultipart(alice, '/by-sub/').create());
+      expect((await proxied.asNobody({ method: 'HEAD', path: '/template/' })).status).toBe(401);
+      expect((await alice({ method: 'HEAD', path: '/template/' })).status).toBe(200);
+    });
+  });
+
+  describe('allowed_content_types', () => {
+    test.each(['image/png', 'IMAGE/svg+xml', 'application/pdf;v=1', 'image/png ; a="x, y"'])(
+      '%s is one',
+      async (type) => {
+        for (const send of [alice, aliceByKey]) {
+          expect(outcomeOf(await put(send, '/types/a', png, { 'content-type': type }))).toBe('200');
+          const created = await driveMultipart(send, '/types/b').create({ 'content-type': type });
+          expect(created.status).toBe(200);
+          const { UploadId: uploadId = '' } = fieldsOf(created);
+          expect(outcomeOf(await driveMultipart(send, '/types/b').part(uploadId, 1, png))).toBe('200');
+          expect(outcomeOf(await driveMultipart(send, '/types/b').abort(uploadId))).toBe('204');
+        }
+      },
+    );
+
+    test.each([
+      'text/html',
+      'image',
+      'image/',
+      'image/png, text/html',
+      'image/png;a, text/html',
+      'imagex/png',
+      undefined,
+    ])('%s is none', async (type) => {
+      const headers: Record<string, string> = type === undefined ? {} : { 'content-type': type };
+      for (const send of [alice, aliceByKey]) {
+        await seeRefused('types', '415 UnsupportedMediaType', () => put(send, '/types/c', png, headers));
+        await seeRefused('types', '415 UnsupportedMediaType', () => driveMultipart(send, '/types/c').create(headers));
+      }
+    });
+
+    test('nothing of the body is waited for', () =>
+      seeRefusedByHead('/types/c', '415 UnsupportedMediaType', ['content-type: text/html', 'content-length: 1000000']));
+  });
+
+  describe('sniff_content_type', () => {
+    test.each([
+      ['image/png', png],
+      ['image/png', large(png)],
+      ['application/octet-stream', elf],
+      ['text/plain', Buffer.from('The free software')],
+      ['text/html', html],
+      ['image/png', Buffer.alloc(0)],
+    ])('%s', async (type, body) => {
+      const headers = { 'content-type': type };
+      expect(outcomeOf(await put(alice, '/sniff/a', body, headers))).toBe('200');
+      expect(outcomeOf(await put(aliceByKey, '/sniff/a', body, headers))).toBe('200');
+      const trickled = [...body.subarray(0, 1100)].map((byte) => Buffer.from([byte]));
+      expect(outcomeOf(await put(alice, '/sniff/a', [...trickled, body.subarray(1100)], headers))).toBe('200');
+      expect((await storedIn('sniff').read('a')).bytes.equals(body)).toBe(true);
+    });
+
+    test.each([
+      ['image/png', elf],
+      ['image/png', html],
+      ['image/jpeg', png],
+      ['text/html', png],
+      ['image/png', large(elf)],
+      ['image/png', Buffer.from('x')],
+      ['application/pdf', large(html)],
+    ])('%s it is not', async (type, body) => {
+      const headers = { 'content-type': type };
+      const expected = '415 UnsupportedMediaType';
+      await seeRefused('sniff', expected, () => put(alice, '/sniff/b', body, headers));
+      await seeRefused('sniff', expected, () => put(aliceByKey, '/sniff/b', body, headers));
+      await seeRefused('sniff', expected, () => put(alice, '/sniff/b', [body], headers));
+      const trickled = [...body.subarray(0, 1100)].map((byte) => Buffer.from([byte]));
+      await seeRefused('sniff', expected, () => put(alice, '/sniff/b', [...trickled, body.subarray(1100)], headers));
+    });
+
+    test('an encoded body cannot be looked into', () =>
+      seeRefused('sniff', '415 UnsupportedMediaType', () =>
+        put(alice, '/sniff/b', png, { 'content-type': 'image/png', 'content-encoding': 'gzip' }),
+      ));
+
+    test('a multipart upload remembers what was declared', async () => {
+      const multipart = driveMultipart(alice, '/sniff/multi');
+      const { UploadId: uploadId = '' } = fieldsOf(await multipart.create({ 'content-type': 'image/png' }));
+      expect(outcomeOf(await multipart.part(uploadId, 1, elf))).toBe('415 UnsupportedMediaType');
+      expect(fieldsOf(await multipart.list(uploadId))['Part']).toBeUndefined();
+      const second = await multipart.part(uploadId, 2, elf);
+      expect(outcomeOf(second)).toBe('200');
+      expect(outcomeOf(await multipart.complete(uploadId, [[2, second.headers.etag]]))).toBe('400 InvalidPart');
+      const first = await multipart.part(uploadId, 1, large(png));
+      const etags = [first, second].map(({ headers }, index) => [index + 1, headers.etag] as const);
+      expect(outcomeOf(await multipart.complete(uploadId, etags))).toBe('200');
+      expect((await storedIn('sniff').read('multi')).headers.get('content-type')).toBe('image/png');
+
+      const free = fieldsOf(await multipart.create())['UploadId'] ?? '';
+      const only = await multipart.part(free, 9, elf);
+      expect(outcomeOf(await multipart.complete(free, [[9, only.headers.etag]]))).toBe('200');
+      const forged = fieldsOf(await multipart.create({ 'content-type': 'image/png' }))['UploadId'] ?? '';
+      const [backendId = '', , code = ''] = forged.split(/\.(?=[^.]*\.[^.]*$)|\.(?=[^.]*$)/);
+      const unknown = Buffer.from('application/octet-stream').toString('base64url');
+      for (const id of [backendId, `${backendId}.${unknown}.${code}`, `${backendId}..${code}`]) {
+        expect(outcomeOf(await multipart.part(id, 1, elf))).toBe('404 NoSuchUpload');
+      }
+      expect(outcomeOf(await multipart.abort(forged))).toBe('204');
+    });
+  });
+
+  describe('sizes', () => {
+    const max = 11 * mib;
+
+    test.each([100, 5 * mib + 1, max])('%i bytes are taken', async (size) => {
+      const body = bytesOf(`size ${size}`, size);
+      for (const [send, sent] of [
+        [alice, body],
+        [aliceByKey, body],
+        [alice, [body]],
+      ] as const) {
+        expect(outcomeOf(await put(send, '/sizes/a', sent))).toBe('200');
+        expect((await storedIn('sizes').read('a')).bytes.equals(body)).toBe(true);
+      }
+    });
+
+    test.each([
+      [0, '400 EntityTooSmall'],
+      [99, '400 EntityTooSmall'],
+      [max + 1, '413 EntityTooLarge'],
+    ])('%i bytes are %s', async (size, expected) => {
+      const body = bytesOf(`size ${size}`, size);
+      await seeRefused('sizes', expected, () => put(alice, '/sizes/b', body));
+      await seeRefused('sizes', expected, () => put(aliceByKey, '/sizes/b', body));
+      await seeRefused('sizes', expected, () => put(alice, '/sizes/b', [body]));
+      if (size > 0) await seeRefusedByHead('/sizes/b', expected, [`content-length: ${size}`]);
+    });
+
+    test.each([
+      [[100], '200'],
+      [[99], '400 EntityTooSmall'],
+      [[5 * mib, 6 * mib], '200'],
+      [[5 * mib, 6 * mib + 1], '413 EntityTooLarge'],
+      [[5 * mib, 5 * mib, mib + 1], '413 EntityTooLarge'],
+    ])('parts of %j bytes make %s', async (sizes, expected) => {
+      const multipart = driveMultipart(sizes.length === 2 ? aliceByKey : alice, '/sizes/multi');
+      const { UploadId: uploadId = '' } = fieldsOf(await multipart.create());
+      const etags: [number, string | undefined][] = [];
+      for (const [index, size] of sizes.entries()) {
+        const part = await multipart.part(uploadId, index * 3 + 1, bytesOf(`part ${index}`, size));
+        expect(outcomeOf(part)).toBe('200');
+        etags.push([index * 3 + 1, part.headers.etag]);
+      }
+      const complete = () => multipart.complete(uploadId, etags);
+      if (expected !== '200') {
+        await seeRefused('sizes', expected, complete);
+        expect(outcomeOf(await multipart.abort(uploadId))).toBe('204');
+        return;
+      }
+      expect(outcomeOf(await complete())).toBe('200');
+      // As after an answer that was lost.
+      expect(outcomeOf(await complete())).toBe('200');
+    });
+
+    test('a part that is not there as it is named counts for nothing', async () => {
+      const multipart = driveMultipart(alice, '/sizes/multi-2');
+      const { UploadId: uploadId = '' } = fieldsOf(await multipart.create());
+      const first = await multipart.part(uploadId, 1, bytesOf('a', 200));
+      for (const etags of [
+        [[1, '"d41d8cd98f00b204e9800998ecf8427e"']],
+        [
+          [1, first.headers.etag],
+          [2, first.headers.etag],
+        ],
+      ] as const) {
+        await seeRefused('sizes', '400 InvalidPart', () => multipart.complete(uploadId, etags));
+      }
+      expect(outcomeOf(await multipart.abort(uploadId))).toBe('204');
+    });
+
+    test('a part above it is refused itself', async () => {
+      const multipart = driveMultipart(alice, '/sizes/multi-3');
+      const { UploadId: uploadId = '' } = fieldsOf(await multipart.create());
+      expect(outcomeOf(await multipart.part(uploadId, 1, Buffer.alloc(max + 1)))).toBe('413 EntityTooLarge');
+      expect(outcomeOf(await multipart.abort(uploadId))).toBe('204');
+    });
+  });
+
+  describe('overwrite: deny', () => {
+    seeNothingReplaced(() => ({ proxied, stored: storedIn('new') }));
+  });
+
+  test('of a body in chunks the payload counts, not its framing', async () => {
+    for (const mode of ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER'] as const) {
+      const send = proxied.asKeyOf('alice', mode);
+      expect(outcomeOf(await put(send, '/sizes/framed', bytesOf('a', 100)))).toBe('200');
+      expect(outcomeOf(await put(send, '/sizes/framed', bytesOf('a', 11 * mib)))).toBe('200');
+      await seeRefused('sizes', '400 EntityTooSmall', () => put(send, '/sizes/framed', bytesOf('a', 99)));
+      await seeRefused('sizes', '413 EntityTooLarge', () => put(send, '/sizes/framed', bytesOf('a', 11 * mib + 1)));
+      const headers = { 'content-type': 'image/png' };
+      expect(outcomeOf(await put(send, '/sniff/framed', large(png), headers))).toBe('200');
+      await seeRefused('sniff', '415 UnsupportedMediaType', () => put(send, '/sniff/framed', large(elf), headers));
+      await seeRefused('sniff', '415 UnsupportedMediaType', () => put(send, '/sniff/framed', elf, headers));
+    }
+  });
+
+  test('required_metadata', async () => {
+    const album = { 'x-amz-meta-album': 'summer' };
+    for (const send of [alice, aliceByKey]) {
+      expect(outcomeOf(await put(send, '/metadata/a', png, album))).toBe('200');
+      const created = await driveMultipart(send, '/metadata/b').create(album);
+      expect(created.status).toBe(200);
+      const uploadId = fieldsOf(created)['UploadId'] ?? '';
+      expect(outcomeOf(await driveMultipart(send, '/metadata/b').part(uploadId, 1, png))).toBe('200');
+      expect(outcomeOf(await driveMultipart(send, '/metadata/b').abort(uploadId))).toBe('204');
+      for (const headers of [{}, { 'x-amz-meta-album': '' }, { 'x-amz-meta-albums': 'x' }]) {
+        await seeRefused('metadata', '400 InvalidRequest', () => put(send, '/metadata/c', png, headers));
+        await seeRefused('metadata', '400 InvalidRequest', () => driveMultipart(send, '/metadata/c').create(headers));
+      }
+    }
+    expect((await put(alice, '/metadata/c', png)).body).toContain('x-amz-meta-album');
+    await seeRefusedByHead('/metadata/c', '400 InvalidRequest', ['content-length: 1000000']);
+  });
+
+  describe('forced_headers', () => {
+    const claimed = {
+      'x-amz-meta-uploaded-by': 'mallory',
+      'content-disposition': 'inline',
+      'x-amz-meta-own': 'kept',
+      'content-type': 'image/png',
+    };
+    const expected = {
+      'content-disposition': 'attachment',
+      'cache-control': 'no-store',
+      'x-amz-meta-uploaded-by': 'user:alice/acme',
+      'x-amz-meta-own': 'kept',
+      'content-type': 'image/png',
+    };
+    const fieldsOfObject = async (key: string) => {
+      const { headers } = await storedIn('forced').read(key);
+      return Object.fromEntries(Object.keys(expected).map((name) => [name, headers.get(name)]));
+    };
+
+    test('win over the client’s, in one PUT, in parts, and in a multipart upload', async () => {
+      for (const [key, body] of [
+        ['a', png],
+        ['b', large(png)],
+        ['c', [png]],
+        ['d', [large(png)]],
+      ] as const) {
+        expect(outcomeOf(await put(alice, `/forced/${key}`, body, claimed))).toBe('200');
+        expect(await fieldsOfObject(key)).toEqual(expected);
+      }
+      const multipart = driveMultipart(alice, '/forced/e');
+      const { UploadId: uploadId = '' } = fieldsOf(await multipart.create(claimed));
+      const part = await multipart.part(uploadId, 1, png);
+      expect(outcomeOf(await multipart.complete(uploadId, [[1, part.headers.etag]]))).toBe('200');
+      expect(await fieldsOfObject('e')).toEqual(expected);
+    });
+
+    test.each(['a\r\nx-amz-meta-admin: 1', 'müller', ' a', 'a ', '', 'a\tb', 'a\u007f'])(
+      'refuse the claim %j',
+      async (sub) => {
+        const send = proxied.asUser({ sub, tenant: { id: 'acme' } });
+        await seeRefused('forced', '403 AccessDenied', () => put(send, '/forced/f', png));
+        await seeRefused('forced', '403 AccessDenied', () => driveMultipart(send, '/forced/f').create());
+      },
+    );
+
+    test('refuse whoever has no such claim', async () => {
+      await seeRefused('forced', '403 AccessDenied', () => put(aliceByKey, '/forced/f', png));
+      await seeRefusedByHead('/forced/f', '403 AccessDenied', ['content-length: 1000000']);
+    });
+  });
+
+  describe('bind_multipart_to_creator', () => {
+    test('a multipart upload is its creator’s alone', async () => {
+      const nobodyYet = await storedIn('bound').openUploads();
+      expect(nobodyYet).toEqual([]);
+      const others: readonly Sender[] = [
+        bob,
+        aliceByKey,
+        proxied.asKeyOf('bob'),
+        proxied.asUser({ sub: 'alice', iss: 'https://other.example' }),
+        proxied.asUser({ sub: 'Alice' }),
+      ];
+      const mine = driveMultipart(alice, '/bound/x');
+      const { UploadId: uploadId = '', Key: key } = fieldsOf(await mine.create());
+      expect(key).toBe('x');
+      const part = await mine.part(uploadId, 1, png);
+      expect(outcomeOf(part)).toBe('200');
+      const expected = '404 NoSuchUpload';
+      for (const send of others) {
+        const theirs = driveMultipart(send, '/bound/x');
+        await seeRefused('bound', expected, () => theirs.part(uploadId, 1, elf));
+        await seeRefused('bound', expected, () => theirs.list(uploadId));
+        await seeRefused('bound', expected, () => theirs.complete(uploadId, [[1, part.headers.etag]]));
+        await seeRefused('bound', expected, () => theirs.abort(uploadId));
+      }
+      const elsewhere = driveMultipart(alice, '/bound/y');
+      await seeRefused('bound', expected, () => elsewhere.part(uploadId, 1, elf));
+      const backendId = uploadId.slice(0, uploadId.lastIndexOf('.', uploadId.lastIndexOf('.') - 1));
+      for (const id of [backendId, `${uploadId}x`, uploadId.slice(0, -1), `${backendId}..`, '..', '.', 'x.y.z']) {
+        expect(outcomeOf(await mine.list(id))).toBe(expected);
+      }
+      expect(fieldsOf(await mine.list(uploadId))).toMatchObject({ UploadId: uploadId, Key: 'x' });
+      expect(outcomeOf(await mine.complete(uploadId, [[1, part.headers.etag]]))).toBe('200');
+      expect((await storedIn('bound').read('shared/x')).bytes).toEqual(png);
+    });
+
+    test('a key’s owner has theirs, and a token without sub none', async () => {
+      const mine = driveMultipart(aliceByKey, '/bound/z');
+      const { UploadId: uploadId = '' } = fieldsOf(await mine.create());
+      expect(outcomeOf(await driveMultipart(alice, '/bound/z').abort(uploadId))).toBe('404 NoSuchUpload');
+      expect(outcomeOf(await mine.abort(uploadId))).toBe('204');
+      const nameless = proxied.asUser({ sub: undefined });
+      await seeRefused('bound', '403 AccessDenied', () => driveMultipart(nameless, '/bound/z').create());
+      expect(outcomeOf(await put(nameless, '/bound/z', large(png)))).toBe('200');
+    });
+  });
+});
+
+describe('ids of multipart uploads', () => {
+  const block = { bound: { upload: { bind_multipart_to_creator: true } } };
+  const target = '/bound/x';
+
+  /** Makes an upload with one proxy and asks another one for it. */
+  async function outcomeElsewhere(
+    start: PolicyBucketsOptions['start'],
+    run: (first: PolicyBuckets) => Promise<PolicyBuckets>,
+  ): Promise<string> {
+    const first = await startPolicyBuckets({ start, buckets: block });
+    const { UploadId: uploadId = '' } = fieldsOf(await driveMultipart(first.asUser({ sub: 'a' }), target).create());
+    expect(uploadId).toMatch(/\.[\w-]{43}$/);
+    const second = await run(first);
+    try {
+      return outcomeOf(await driveMultipart(second.asUser({ sub: 'a' }), target).list(uploadId));
+    } finally {
+      await second.stopProxy();
+      await first.stop();
+    }
+  }
+
+  test('are good for every proxy that has the backend’s key', async () => {
+    expect(await outcomeElsewhere(startMinio, (first) => first.startAnother({}))).toBe('200');
+  });
+
+  test('without one, for those that share a folder, where others cannot read the secret', async () => {
+    const shared = (first: PolicyBuckets) => ({ state_dir: path.join(first.proxy.folder, 'state') });
+    expect(
+      await outcomeElsewhere(undefined, async (first) => {
+        const { mode } = await stat(path.join(first.proxy.folder, 'state', 'upload-id-secret'));
+        expect(mode & 0o777).toBe(0o600);
+        return first.startAnother(shared(first));
+      }),
+    ).toBe('200');
+    expect(await outcomeElsewhere(undefined, (first) => first.startAnother({}))).toBe('404 NoSuchUpload');
+  });
+});
+
+describe('versitygw', () => {
+  let proxied: PolicyBuckets;
+  beforeAll(async () => {
+    proxied = await startPolicyBuckets({ start: startVersitygw, buckets: { new: buckets.new } });
+  });
+  afterAll(() => proxied.stop());
+
+  describe('overwrite: deny', () => {
+    seeNothingReplaced(() => ({ proxied, stored: proxied.storedIn.get('new') as StoredView }));
+  });
+});
+
+function seeNothingReplaced(get: () => { readonly proxied: PolicyBuckets; readonly stored: StoredView }): void {
+  const refused = '412 PreconditionFailed';
+  const bodies = { small: png, large: large(png) };
+  const senders = () => {
+    const { proxied } = get();
+    return { token: proxied.asUser({ sub: 'alice' }), key: proxied.asKeyOf('alice') };
+  };
+
+  test.each([
+    ['small', 'token'],
+    ['large', 'token'],
+    ['small', 'key'],
+    ['large', 'key'],
+  ] as const)('a %s object by %s stays as it is', async (size, who) => {
+    const { stored } = get();
+    const send = senders()[who];
+    const body = bodies[size];
+    const path = `/new/${size}-${who}`;
+    const key = `${size}-${who}`;
+    expect(outcomeOf(await send({ method: 'PUT', path, body }))).toBe('200');
+    for (const headers of [{}, { 'if-none-match': '*' }, { 'if-match': '*' }] as Record<string, string>[]) {
+      for (const other of [elf, large(elf)]) {
+        expect(outcomeOf(await send({ method: 'PUT', path, body: other, headers }))).toBe(refused);
+      }
+    }
+    if (who === 'token') {
+      expect(outcomeOf(await send({ method: 'PUT', path, body: [elf] }))).toBe(refused);
+      expect(outcomeOf(await send({ method: 'PUT', path, body: [large(elf)] }))).toBe(refused);
+    }
+    const multipart = driveMultipart(send, path);
+    const { UploadId: uploadId = '' } = fieldsOf(await multipart.create());
+    const part = await multipart.part(uploadId, 1, elf);
+    for (const headers of [{}, { 'if-match': '*' }] as Record<string, string>[]) {
+      expect(outcomeOf(await multipart.complete(uploadId, [[1, part.headers.etag]], headers))).toBe(refused);
+    }
+    expect(outcomeOf(await multipart.abort(uploadId))).toBe('204');
+    expect((await stored.read(key)).bytes.equals(body)).toBe(true);
+    expect(await stored.openUploads()).toEqual([]);
+  });
+
+  test('If-Match is refused where there is nothing yet', async () => {
+    const headers = { 'if-match': '"x"' };
+    const answer = await senders().token({ method: 'PUT', path: '/new/absent', body: png, headers });
+    expect(outcomeOf(answer)).toBe(refused);
+    expect(await get().stored.keys()).not.toContain('absent');
+  });
+
+  test('of many at once, one writes', async () => {
+    const send = senders().token;
+    for (const round of [1, 2, 3]) {
+      const path = `/new/race-${round}`;
+      const writeParts = async (body: Buffer) => {
+        const multipart = driveMultipart(send, path);
+        const { UploadId: uploadId = '' } = fieldsOf(await multipart.create());
+        const part = await multipart.part(uploadId, 1, body);
+        const answer = await multipart.complete(uploadId, [[1, part.headers.etag]]);
+        if (answer.status !== 200) await multipart.abort(uploadId);
+        return answer;
+      };
+      const bodyOf = (index: number): Buffer => bytesOf(`${round} ${index}`, index % 3 === 1 ? 6 * mib : 1000 + index);
+      const outcomes = await Promise.all(
+        Array.from({ length: 12 }, async (_, index) => {
+          const body = bodyOf(index);
+          const answer = index % 3 === 2 ? await writeParts(body) : await send({ method: 'PUT', path, body });
+          return outcomeOf(answer);
+        }),
+      );
+      const writers = outcomes.flatMap((outcome, index) => (outcome === '200' ? [index] : []));
+      expect(writers).toHaveLength(1);
+      // S3 says so of a writer that meets another one: API reference of PutObject, 409.
+      const losers = outcomes.filter((outcome) => outcome !== '200');
+      expect(losers.filter((one) => ![refused, '409 ConditionalRequestConflict'].includes(one))).toEqual([]);
+      const stored = await get().stored.read(`race-${round}`);
+      expect(stored.bytes.equals(bodyOf(writers[0] ?? -1))).toBe(true);
+    }
+    expect(await get().stored.openUploads()).toEqual([]);
+  });
+}
