@@ -3,6 +3,8 @@ import type { HttpRequest, HttpResponse } from './http.ts';
 
 export interface ReadinessCheck {
   readonly name: string;
+  /** Without others the server still does its work: they are named, and that is all. True unless told. */
+  readonly isNeeded?: boolean;
   /** Rejects when the neighbour cannot be used. */
   check(signal: AbortSignal): Promise<void>;
 }
@@ -24,9 +26,9 @@ const checkTimeoutMs = 5000;
 export function createStatusRoutes(
   options: StatusOptions,
 ): (request: HttpRequest) => Promise<HttpResponse> | undefined {
-  let checked: { atMs: number; away: Promise<string[]> } | undefined;
+  let checked: { atMs: number; away: Promise<ReadinessCheck[]> } | undefined;
 
-  function away(): Promise<string[]> {
+  function away(): Promise<ReadinessCheck[]> {
     const nowMs = performance.now();
     if (checked === undefined || nowMs - checked.atMs > believedMs) checked = { atMs: nowMs, away: findAway(options) };
     return checked.away;
@@ -34,8 +36,10 @@ export function createStatusRoutes(
 
   async function ready(): Promise<HttpResponse> {
     if (options.isStopping()) return json(503, { status: 'stopping' });
-    const names = await away();
-    return names.length === 0 ? json(200, { status: 'ready' }) : json(503, { status: 'not ready', away: names });
+    const missing = await away();
+    const names = missing.length === 0 ? {} : { away: [...new Set(missing.map(({ name }) => name))] };
+    const isReady = missing.every(({ isNeeded }) => isNeeded === false);
+    return isReady ? json(200, { status: 'ready', ...names }) : json(503, { status: 'not ready', ...names });
   }
 
   return ({ method, rawPath, rawQuery }) => {
@@ -56,16 +60,14 @@ export function createStatusRoutes(
   };
 }
 
-async function findAway({ checks, onCheckFailed }: StatusOptions): Promise<string[]> {
+async function findAway({ checks, onCheckFailed }: StatusOptions): Promise<ReadinessCheck[]> {
   const signal = AbortSignal.timeout(checkTimeoutMs);
   const results = await Promise.allSettled(checks.map((one) => one.check(signal)));
-  return checks
-    .filter((one, i) => {
-      const result = results[i];
-      if (result?.status === 'rejected') onCheckFailed(one.name, result.reason);
-      return result?.status === 'rejected';
-    })
-    .map(({ name }) => name);
+  return checks.filter((one, i) => {
+    const result = results[i];
+    if (result?.status === 'rejected') onCheckFailed(one.name, result.reason);
+    return result?.status === 'rejected';
+  });
 }
 
 function json(status: number, body: object): HttpResponse {

@@ -9,10 +9,7 @@ const sha256Hex = /^[0-9a-f]{64}$/;
  * @param startSignatures makes the chain that signed chunks are checked against.
  * @throws S3Error InvalidArgument for a value that S3 does not know, NotImplemented for SigV4A.
  */
-export function readPayload(
-  headers: RequestHeaders,
-  startSignatures?: () => ChunkSignatures,
-): Payload {
+export function readPayload(headers: RequestHeaders, startSignatures?: () => ChunkSignatures): Payload {
   const value = headers.get('x-amz-content-sha256');
   switch (value) {
     case undefined:

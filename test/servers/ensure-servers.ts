@@ -2,5 +2,11 @@
 import { findServer } from './find-server.ts';
 
 export async function setup(): Promise<void> {
-  await Promise.all([findServer('minio'), findServer('versitygw'), findServer('toxiproxy')]);
+  await Promise.all([
+    findServer('minio'),
+    findServer('versitygw'),
+    findServer('toxiproxy'),
+    findServer('openfga'),
+    findServer('opa'),
+  ]);
 }

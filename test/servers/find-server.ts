@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { buildOnce, findOnPath, isProgram, runBuildTool } from './build-once.ts';
 
-export type ServerName = 'minio' | 'versitygw' | 'toxiproxy';
+export type ServerName = 'minio' | 'versitygw' | 'toxiproxy' | 'openfga' | 'opa';
 
 interface ServerSource {
   readonly variable: string;
@@ -34,6 +34,20 @@ const sources: Readonly<Record<ServerName, ServerSource>> = {
     goPackage: 'github.com/Shopify/toxiproxy/v2/cmd/server',
     version: 'v2.5.0',
     builtName: 'server',
+  },
+  openfga: {
+    variable: 'MIZUCHI_TEST_OPENFGA',
+    namesOnPath: ['openfga'],
+    goPackage: 'github.com/openfga/openfga/cmd/openfga',
+    version: 'v1.22.1',
+    builtName: 'openfga',
+  },
+  opa: {
+    variable: 'MIZUCHI_TEST_OPA',
+    namesOnPath: ['opa'],
+    goPackage: 'github.com/open-policy-agent/opa',
+    version: 'v1.22.0',
+    builtName: 'opa',
   },
 };
 

@@ -17,6 +17,8 @@ function createHandler(jwks, alg) {
       clientCredentials: { enabled: true },
       resourceIndicators: {
         enabled: true,
+        // The parameter that Auth0 and the SDK of OpenFGA have in place of RFC 8707's `resource`.
+        defaultResource: (ctx) => ctx.oidc.body?.audience,
         getResourceServerInfo: (_, resource) => ({
           scope: 'upload read',
           audience: resource,

@@ -8,6 +8,9 @@ import { startProcess, waitUntilReady, type RunningProcess } from './start-proce
 export interface OidcProvider {
   readonly issuer: string;
   readonly jwksUrl: string;
+  readonly tokenUrl: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
   /** A JWT access token for one resource (its `aud`), signed with the first of the keys. */
   createToken(resource: string, scope?: string): Promise<string>;
   /** Private keys; the first signs, all are published. */
@@ -35,6 +38,7 @@ export function createSigningKey(kid: string, kind: 'RS256' | 'ES256' = 'RS256')
 export async function startOidcProvider(...firstKeys: JWK[]): Promise<OidcProvider> {
   const issuer = `http://127.0.0.1:${await freePort()}`;
   const jwksUrl = `${issuer}/jwks`;
+  const tokenUrl = `${issuer}/token`;
   let keys = firstKeys;
   const start = async (): Promise<RunningProcess> => {
     const started = startProcess({
@@ -49,8 +53,11 @@ export async function startOidcProvider(...firstKeys: JWK[]): Promise<OidcProvid
   return {
     issuer,
     jwksUrl,
+    tokenUrl,
+    clientId: client.client_id,
+    clientSecret: client.client_secret,
     async createToken(resource, scope = 'upload') {
-      const response = await fetch(`${issuer}/token`, {
+      const response = await fetch(tokenUrl, {
         method: 'POST',
         body: new URLSearchParams({ grant_type: 'client_credentials', resource, scope }),
         headers: { authorization: `Basic ${btoa(`${client.client_id}:${client.client_secret}`)}` },

@@ -1,0 +1,101 @@
+// All that decides for one bucket, as one function: every engine behind its memory and its circuit breaker.
+import type { AuthzConfig, EngineConfig } from '../config/config.ts';
+import { S3Error } from '../errors.ts';
+import type { Authorizer, Decision, Question } from './authorizer.ts';
+import { cacheDecisions, type CachedAuthorizer, type CachedDecision } from './cached-authorizer.ts';
+import { breakCircuit } from './circuit-breaker.ts';
+import { mergeDecisions } from './merge-decisions.ts';
+import { createOpaAuthorizer } from './opa.ts';
+import { createOpenFgaAuthorizer } from './openfga.ts';
+
+/** What has been decided of a request, by whom, and how. */
+export interface Verdict {
+  readonly decision: Decision;
+  /** The one that refused; else all that were asked: `opa`, `openfga`, `opa+openfga`. */
+  readonly engine: string;
+  /** Whether nobody was asked for this very question. */
+  readonly cached: boolean;
+  /** Engines that could not be asked, where that lets through. */
+  readonly failedOpen: readonly string[];
+}
+
+/** @throws S3Error ServiceUnavailable when an engine cannot be asked, unless that lets through. */
+export type Authorize = (question: Question) => Promise<Verdict>;
+
+/** What is done with an engine besides asking it. */
+export type EngineCare = Pick<Authorizer, 'engine' | 'checkReady' | 'close'>;
+
+export interface Authorization {
+  readonly authorize: Authorize;
+  readonly engines: readonly EngineCare[];
+}
+
+export interface AuthorizationEvents {
+  /** An engine failed and the request goes on without its consent. */
+  readonly onFailedOpen: (engine: string, error: unknown) => void;
+}
+
+export interface EngineMakers {
+  readonly opa: typeof createOpaAuthorizer;
+  readonly openfga: typeof createOpenFgaAuthorizer;
+}
+
+const makers: EngineMakers = { opa: createOpaAuthorizer, openfga: createOpenFgaAuthorizer };
+
+/** @throws Error for what an engine cannot be made with: a URL, an id, a template, a file that cannot be read. */
+export function createAuthorizer(
+  config: AuthzConfig,
+  { onFailedOpen }: AuthorizationEvents,
+  make: EngineMakers = makers,
+): Authorization {
+  const protect = (engine: Authorizer, settings: EngineConfig): CachedAuthorizer =>
+    // What is remembered is known without the engine, and so while the breaker is open.
+    cacheDecisions(breakCircuit(engine), settings);
+  const engines = [
+    ...(config.opa === undefined ? [] : [protect(make.opa(config.opa), config.opa)]),
+    ...(config.openfga === undefined ? [] : [protect(make.openfga(config.openfga), config.openfga)]),
+  ];
+  // Of nobody, all would have allowed.
+  if (engines.length === 0) throw new TypeError('an authorizer needs an engine');
+  const ask = config.failMode === 'open' ? letThrough(onFailedOpen) : askClosed;
+  const names = engines.map(({ engine }) => engine).join('+');
+
+  const authorize: Authorize = async (question) => {
+    const answers = await Promise.all(engines.map((engine) => ask(engine, question)));
+    const refusal = answers.find(({ decision }) => !decision.allow);
+    return {
+      decision: mergeDecisions(answers.map(({ decision }) => decision)),
+      engine: refusal?.engine ?? names,
+      cached: answers.every(({ decision }) => 'cached' in decision && decision.cached),
+      failedOpen: answers.filter(({ hasFailed }) => hasFailed).map(({ engine }) => engine),
+    };
+  };
+  return { authorize, engines };
+}
+
+interface Answer {
+  readonly engine: string;
+  readonly decision: CachedDecision | Decision;
+  readonly hasFailed: boolean;
+}
+
+type Asking = (engine: CachedAuthorizer, question: Question) => Promise<Answer>;
+
+const askClosed: Asking = async (engine, question) => ({
+  engine: engine.engine,
+  decision: await engine.authorize(question),
+  hasFailed: false,
+});
+
+function letThrough(onFailedOpen: AuthorizationEvents['onFailedOpen']): Asking {
+  return async (engine, question) => {
+    try {
+      return await askClosed(engine, question);
+    } catch (error) {
+      // A fault of this program is none of the engine's.
+      if (!(error instanceof S3Error) || error.code !== 'ServiceUnavailable') throw error;
+      onFailedOpen(engine.engine, error.cause);
+      return { engine: engine.engine, decision: { allow: true }, hasFailed: true };
+    }
+  };
+}

@@ -1,0 +1,48 @@
+// What several engines say of one question, taken together: all must allow, and every bound holds.
+import type { Decision, Obligations } from './authorizer.ts';
+
+export function mergeDecisions(decisions: readonly Decision[]): Decision {
+  let merged: Obligations = {};
+  for (const decision of decisions) {
+    if (!decision.allow) return decision;
+    const both = mergeObligations(merged, decision.obligations ?? {});
+    if (both === undefined) return { allow: false, reason: 'no key begins with what every engine asks for' };
+    merged = both;
+  }
+  return Object.keys(merged).length === 0 ? { allow: true } : { allow: true, obligations: merged };
+}
+
+/** @returns what meets both; undefined when no key can begin with both prefixes. */
+export function mergeObligations(a: Obligations, b: Obligations): Obligations | undefined {
+  const prefixes = [a.keyPrefix ?? '', b.keyPrefix ?? ''].toSorted((one, other) => one.length - other.length);
+  const [shorter = '', longer = ''] = prefixes;
+  if (!longer.startsWith(shorter)) return undefined;
+  const maxObjectBytes = Math.min(a.maxObjectBytes ?? Infinity, b.maxObjectBytes ?? Infinity);
+  const types = intersectTypes(a.allowedContentTypes, b.allowedContentTypes);
+  return {
+    ...(longer === '' ? {} : { keyPrefix: longer }),
+    ...(maxObjectBytes === Infinity ? {} : { maxObjectBytes }),
+    ...(types === undefined ? {} : { allowedContentTypes: types }),
+  };
+}
+
+/** A list of patterns for just those types that both lists have; undefined stands for all. */
+function intersectTypes(
+  a: readonly string[] | undefined,
+  b: readonly string[] | undefined,
+): readonly string[] | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  const common = a.flatMap((one) => b.flatMap((other) => narrower(one.toLowerCase(), other.toLowerCase()) ?? []));
+  return [...new Set(common)];
+}
+
+/** Of two patterns, of which one has all types of the other or they have none in common. */
+function narrower(one: string, other: string): string | undefined {
+  if (covers(one, other)) return other;
+  return covers(other, one) ? one : undefined;
+}
+
+function covers(pattern: string, other: string): boolean {
+  if (pattern === '*/*' || pattern === other) return true;
+  return pattern.endsWith('/*') && other.startsWith(pattern.slice(0, -1));
+}

@@ -1,0 +1,72 @@
+// The OpenFGA engine: whether the sender of a request has the configured relations with what it wants to write.
+import type { OpenFgaConfig } from '../config/config.ts';
+import { S3Error } from '../errors.ts';
+import type { Authorizer } from './authorizer.ts';
+import { findModelFault } from './find-model-fault.ts';
+import { judge, OpenFgaFault, type Answer } from './openfga-answers.ts';
+import { createOpenFgaClient } from './openfga-client.ts';
+import { createQuestionMaker, listChecks, type OpenFgaQuestion } from './openfga-question.ts';
+import { UnfitQuestion } from './render-template.ts';
+
+/**
+ * A sender whose claims cannot stand where the templates put them is refused without OpenFGA being asked.
+ * Source: OpenFGA's API v1, Check and BatchCheck.
+ * @throws Error for a template, a URL or an id that is none.
+ */
+export function createOpenFgaAuthorizer(config: OpenFgaConfig): Authorizer {
+  const makeQuestion = createQuestionMaker(config);
+  const client = createOpenFgaClient(config);
+  return {
+    engine: 'openfga',
+    async authorize(question) {
+      let asked: OpenFgaQuestion;
+      try {
+        asked = makeQuestion(question);
+      } catch (error) {
+        if (error instanceof UnfitQuestion) return { allow: false, reason: error.message };
+        throw error;
+      }
+      const verdict = judge(asked.relations, await ask(asked));
+      if (verdict.kind === 'unknown') throw unavailable(verdict.fault);
+      if (verdict.kind === 'allowed') return { allow: true };
+      return { allow: false, reason: `lacks the relation ${verdict.relation}` };
+    },
+    async checkReady(signal) {
+      const model = await within(config.timeoutMs, (own) => client.readModel(AbortSignal.any([signal, own])));
+      const fault = findModelFault(model, config);
+      if (fault !== undefined) throw new OpenFgaFault(`OpenFGA: ${fault}`);
+    },
+    async close() {
+      client.close();
+    },
+  };
+
+  async function ask(asked: OpenFgaQuestion): Promise<readonly Answer[]> {
+    try {
+      return await within(config.timeoutMs, (signal) =>
+        client.check(listChecks(asked), asked.contextualTuples, signal),
+      );
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+}
+
+function unavailable(cause: unknown): S3Error {
+  return new S3Error('ServiceUnavailable', { cause });
+}
+
+/** The signal ends what is under way, and the promise rejects even where nobody heeds the signal. */
+async function within<T>(timeoutMs: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    late.reject(new OpenFgaFault(`OpenFGA did not answer within ${timeoutMs} ms`));
+    controller.abort();
+  }, timeoutMs);
+  try {
+    return await Promise.race([run(controller.signal), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
