@@ -50,7 +50,7 @@ const principal: fc.Arbitrary<Principal> = fc.oneof(
   fc
     .record({
       subject: fc.option(word, { nil: undefined }),
-      claims: json.object as fc.Arbitrary<Record<string, unknown>>,
+      claims: json.object,
       expiresAtMs: fc.nat(),
     })
     .map((parts): Principal => Object.freeze({ kind: 'jwt', ...parts })),

@@ -9,6 +9,11 @@ import { openJournal, type JournalEntry } from './upload-journal.ts';
 const abortRetry = { maxAttempts: Number.POSITIVE_INFINITY, baseDelayMs: 1000, maxDelayMs: 60_000 };
 /** What a failed upload's answer waits for the first abort at most. */
 const firstAbortMs = 10_000;
+/**
+ * A part that was on its way when its upload was aborted may bring it back: "it might be necessary to abort a given multipart
+ * upload multiple times" (Amazon S3 API Reference, AbortMultipartUpload). So it is aborted once more after this time.
+ */
+const abortAgainMs = 1000;
 /** Folders of processes that end later than our start are found by looking again. */
 const sweepEveryMs = 60_000;
 
@@ -83,6 +88,15 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
     }
   }
 
+  async function abortOnceMore(entry: JournalEntry): Promise<void> {
+    try {
+      await delay(abortAgainMs, closing.signal);
+      await storageOf(entry.bucketName)?.abortMultipartUpload(entry, closing.signal);
+    } catch {
+      // It is gone, as it should be; or the process stops.
+    }
+  }
+
   async function sweep(): Promise<void> {
     try {
       for (const { entry, remove } of await journal.findAbandoned()) {
@@ -119,6 +133,7 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
             return;
           }
           events.aborted(entry);
+          void abortOnceMore(entry);
           await forget().catch((error: unknown) => events.journalFailed(error));
         },
       };

@@ -23,7 +23,7 @@ function create(config: Partial<OpaConfig> & { url: string }): Authorizer {
   return authorizer;
 }
 
-async function listen<S extends Server>(server: S): Promise<number> {
+async function listen(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   cleanUps.push(() => {
