@@ -40,7 +40,8 @@ export class CircuitBreaker {
   leave(round: number, hasFailed: boolean, nowMs: number): void {
     if (round !== this.#round) return;
     this.#failures = hasFailed ? this.#failures + 1 : 0;
-    if (hasFailed && (this.#state === 'half-open' || this.#failures >= this.#options.failures)) {
+    // A probe that fails is one more of those that opened it.
+    if (hasFailed && this.#failures >= this.#options.failures) {
       this.#state = 'open';
       this.#openUntilMs = nowMs + this.#options.openMs;
       this.#round++;

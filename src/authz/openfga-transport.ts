@@ -22,7 +22,7 @@ export interface OpenFgaTransportOptions {
 
 /** A model is at most 256 KiB, in a denser form than JSON. */
 const maxAnswerBytes = 4 * 1024 * 1024;
-const maxConnections = 256;
+const maxConnections = 64;
 
 /** @param axios the SDK's own, so that there is one of it. @returns rejects with an OpenFgaFault and nothing else. */
 export function createOpenFgaTransport(

@@ -208,6 +208,25 @@ describe.each(shapes)('%s', (shape, changes) => {
     expect(await failureOf(config('http://openfga.invalid:8080'))).toMatchObject({ code: 'ServiceUnavailable' });
   });
 
+  test('a question that is given up is hung up on', async () => {
+    const closed = Promise.withResolvers<void>();
+    const silent = createServer((request) => request.socket.once('close', () => closed.resolve()));
+    const engine = createOpenFgaAuthorizer(config(await serve(silent), 200));
+    await expect(engine.authorize(question)).rejects.toThrow(expect.objectContaining({ code: 'ServiceUnavailable' }));
+    await expect(closed.promise).resolves.toBeUndefined();
+    await engine.close();
+  });
+
+  test('questions one after the other share a connection', async () => {
+    let connections = 0;
+    const server = answering(200, '{"allowed":true,"result":{"check-0":{"allowed":true},"check-1":{"allowed":true}}}');
+    server.on('connection', () => connections++);
+    const engine = createOpenFgaAuthorizer(config(await serve(server)));
+    for (let asked = 0; asked < 3; asked++) expect(await engine.authorize(question)).toEqual({ allow: true });
+    expect(connections).toBe(1);
+    await engine.close();
+  });
+
   test('no proxy of the environment is asked', async () => {
     const allowing = '{"allowed":true,"result":{"check-0":{"allowed":true},"check-1":{"allowed":true}}}';
     const other = await serve(answering(200, allowing));

@@ -277,7 +277,8 @@ describe('a proxy', () => {
       async () => (await sendRequest({ url, method: 'GET', path: '/ready' }).catch(() => undefined))?.status === 503,
       10_000,
     );
-    expect(running.output()).toContain(said);
+    // The log is written after the answer.
+    await waitFor(async () => running.output().includes(said), 5_000);
     const authorization = `Bearer ${await createToken({ sub: 'alice' })}`;
     const answer = await sendRequest({ url, ...put('/uploads/a.txt'), headers: { authorization } });
     expect(outcomeOf(answer)).toBe(away);

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { findServer } from './find-server.ts';
 import { freePort } from './free-port.ts';
 import { startProcess, waitUntilReady } from './start-process.ts';
+import { suspendProcess } from './suspend-process.ts';
 
 export interface OpaServer {
   readonly port: number;
@@ -83,7 +84,7 @@ export async function startOpa(options: OpaServerOptions = {}): Promise<OpaServe
       readTo = end;
       return lines.flatMap((line) => readLogged(line) ?? []);
     },
-    suspend: () => process.kill(running.pid, 'SIGSTOP'),
+    suspend: () => suspendProcess(running.pid),
     resume: () => process.kill(running.pid, 'SIGCONT'),
     async stop() {
       await running.stop('SIGKILL');

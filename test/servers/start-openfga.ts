@@ -2,6 +2,7 @@
 import { findServer } from './find-server.ts';
 import { freePort } from './free-port.ts';
 import { startProcess, waitUntilReady } from './start-process.ts';
+import { suspendProcess } from './suspend-process.ts';
 
 export interface OpenFgaServer {
   readonly port: number;
@@ -74,11 +75,7 @@ export async function startOpenFga(options: OpenFgaOptions = {}): Promise<OpenFg
       if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
       return JSON.parse(text) as Record<string, unknown>;
     },
-    suspend() {
-      process.kill(running.pid, 'SIGSTOP');
-      // Its threads stop one after another, and one that still runs can answer.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
-    },
+    suspend: () => suspendProcess(running.pid),
     resume: () => process.kill(running.pid, 'SIGCONT'),
     async stop() {
       await running.stop('SIGKILL');

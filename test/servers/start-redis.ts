@@ -6,6 +6,7 @@ import path from 'node:path';
 import { findOnPath, isProgram } from './build-once.ts';
 import { freePort } from './free-port.ts';
 import { startProcess, waitUntilReady } from './start-process.ts';
+import { suspendProcess } from './suspend-process.ts';
 
 export interface RedisServer {
   readonly port: number;
@@ -43,7 +44,7 @@ export async function startRedis(port?: number): Promise<RedisServer> {
     password,
     url: `redis://:${password}@127.0.0.1:${ownPort}`,
     call,
-    suspend: () => process.kill(running.pid, 'SIGSTOP'),
+    suspend: () => suspendProcess(running.pid),
     resume: () => process.kill(running.pid, 'SIGCONT'),
     async stop() {
       await running.stop('SIGKILL');
