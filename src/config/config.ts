@@ -7,6 +7,11 @@ export interface Config {
   readonly redis: RedisConfig | undefined;
   /** In the order of the file; at least one. */
   readonly buckets: readonly BucketConfig[];
+  /** The upload page. */
+  readonly ui: { readonly enabled: boolean };
+  readonly metrics: MetricsConfig;
+  /** Undefined: nothing is traced. */
+  readonly tracing: TracingConfig | undefined;
   readonly logging: LoggingConfig;
   /** Sentences to be said once at start: settings that were accepted but do nothing, and risky ones. */
   readonly notices: readonly string[];
@@ -89,6 +94,8 @@ export interface S3StorageConfig {
   /** undefined = the AWS default credential chain. */
   readonly credentials: S3Credentials | undefined;
   readonly forcePathStyle: boolean;
+  /** Whether the backend stores keys with a leading slash or `//` as they are; otherwise they are refused. */
+  readonly keepsEmptySegments: boolean;
   readonly timeouts: S3Timeouts;
 }
 
@@ -357,8 +364,63 @@ export interface RetryConfig {
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
+/** Where Prometheus scrapes; a port of its own, so that it need not be open to clients. */
+export interface MetricsConfig {
+  readonly enabled: boolean;
+  readonly address: string;
+  /** 0 = any free port. */
+  readonly port: number;
+}
+
+export interface TracingConfig {
+  readonly serviceName: string;
+  /** Beside those that the process knows of itself. */
+  readonly resourceAttributes: Readonly<Record<string, string>>;
+  readonly otlp: OtlpConfig;
+  readonly sampling: SamplingConfig;
+  readonly batch: SpanBatchConfig;
+  /** Whether spans may hold object keys. */
+  readonly includeKeys: boolean;
+  /** Whether spans may say who uploads. */
+  readonly includeSubject: boolean;
+}
+
+/** Source: OpenTelemetry Protocol Exporter specification. */
+export interface OtlpConfig {
+  /** For http/protobuf without a path, `/v1/traces` is meant. */
+  readonly endpoint: string;
+  readonly protocol: 'grpc' | 'http/protobuf';
+  /** For one export. */
+  readonly timeoutMs: number;
+  readonly compression: 'gzip' | 'none';
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface SamplingConfig {
+  /** `parent_based` does as the client's own trace says, and by the ratio where it has none. */
+  readonly strategy: 'always' | 'never' | 'ratio' | 'parent_based';
+  /** From 0 to 1. */
+  readonly ratio: number;
+}
+
+export interface SpanBatchConfig {
+  /** Spans beyond it are dropped. */
+  readonly maxQueueSize: number;
+  readonly scheduledDelayMs: number;
+  readonly maxExportBatchSize: number;
+}
+
+/** How far something personal is told: as it is, as a keyed hash by which the same is known again, or not at all. */
+export type Privacy = 'plain' | 'hashed' | 'off';
+
 export interface LoggingConfig {
   readonly level: LogLevel;
   /** undefined = pretty on a terminal, else json. */
   readonly format: 'json' | 'pretty' | undefined;
+  readonly keys: Privacy;
+  readonly subjects: Privacy;
+  /** Uploads that take longer are told of as slow; 0 = none. */
+  readonly slowUploadMs: number;
+  /** Where every accepted write is told of: `stdout` or a file; undefined: nowhere. */
+  readonly auditDestination: string | undefined;
 }

@@ -5,7 +5,6 @@ import type { Config } from './config.ts';
 import { ConfigError, type ConfigFault, formatPath } from './config-error.ts';
 import { describeIssue } from './describe-issue.ts';
 import { type Environment, expandVariables } from './expand-variables.ts';
-import { describeUnknownKey } from './later-keys.ts';
 import { parseYaml } from './parse-yaml.ts';
 import { configSchema, type ConfigInput } from './schema.ts';
 import { toConfig } from './to-config.ts';
@@ -73,6 +72,7 @@ export function embeddedConfig(options: {
   const { secret, dataDir = './data', stateDir, address } = options;
   const input: ConfigInput = {
     server: { ...(address !== undefined && { address }), ...(stateDir !== undefined && { state_dir: stateDir }) },
+    ui: { enabled: true },
     buckets: [
       {
         name: 'uploads',
@@ -95,7 +95,7 @@ function checkConfig(input: unknown): { ok: true; config: Config } | { ok: false
   if (parsed.success) return { ok: true, config: toConfig(parsed.data) };
   const faults = parsed.error.issues.flatMap((issue): Fault[] =>
     issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ steps: [...issue.path, key], message: describeUnknownKey(issue.path, key) }))
+      ? issue.keys.map((key) => ({ steps: [...issue.path, key], message: 'unknown key' }))
       : [{ steps: issue.path, message: issue.message }],
   );
   return { ok: false, faults };

@@ -9,11 +9,13 @@ import type {
   EngineConfig,
   JwtConfig,
   JwtKeyConfig,
+  LoggingConfig,
   OpaConfig,
   OpenFgaConfig,
   S3StorageConfig,
   ServerConfig,
   SigV4Config,
+  TracingConfig,
   UploadConfig,
   UploadPolicyConfig,
 } from './config.ts';
@@ -27,14 +29,54 @@ type JwtInput = NonNullable<NonNullable<BucketInput['auth']>['jwt']>;
 const hidden = '(hidden)';
 
 /** YAML with the keys of the configuration file, every default written out. */
-export function printConfig({ server, redis, buckets, logging }: Config): string {
+export function printConfig({ server, redis, ui, buckets, metrics, tracing, logging }: Config): string {
   const input: ConfigInput = {
     server: fromServer(server),
     ...(redis && { redis: { url: hidden } }),
+    ui,
     buckets: buckets.map(fromBucket),
-    logging: { level: logging.level, format: logging.format },
+    metrics,
+    tracing: fromTracing(tracing),
+    logging: fromLogging(logging),
   };
   return stringify(input, { aliasDuplicateObjects: false, lineWidth: 0, keepUndefined: false });
+}
+
+function fromTracing(tracing: TracingConfig | undefined): ConfigInput['tracing'] {
+  if (tracing === undefined) return { enabled: false };
+  const { otlp, sampling, batch } = tracing;
+  return {
+    enabled: true,
+    service_name: tracing.serviceName,
+    resource_attributes: tracing.resourceAttributes,
+    otlp: {
+      endpoint: otlp.endpoint,
+      protocol: otlp.protocol,
+      timeout_seconds: otlp.timeoutMs / 1000,
+      compression: otlp.compression,
+      // Collectors are sent their tokens so.
+      headers: Object.fromEntries(Object.keys(otlp.headers).map((name) => [name, hidden])),
+    },
+    sampling,
+    batch: {
+      max_queue_size: batch.maxQueueSize,
+      scheduled_delay_millis: batch.scheduledDelayMs,
+      max_export_batch_size: batch.maxExportBatchSize,
+    },
+    include_keys: tracing.includeKeys,
+    include_subject: tracing.includeSubject,
+  };
+}
+
+function fromLogging({ slowUploadMs, auditDestination, ...logging }: LoggingConfig): ConfigInput['logging'] {
+  return {
+    ...logging,
+    slow_upload_seconds: slowUploadMs / 1000,
+    audit: {
+      enabled: auditDestination !== undefined,
+      ...(auditDestination !== undefined && { destination: auditDestination }),
+    },
+  };
 }
 
 function fromServer(server: ServerConfig): ConfigInput['server'] {
@@ -88,6 +130,7 @@ function fromS3({
   endpoint,
   credentials,
   forcePathStyle,
+  keepsEmptySegments,
   timeouts,
 }: S3StorageConfig): BucketInput['s3'] {
   return {
@@ -100,6 +143,7 @@ function fromS3({
       ...(credentials.sessionToken !== undefined && { session_token: hidden }),
     }),
     force_path_style: forcePathStyle,
+    keeps_empty_segments: keepsEmptySegments,
     timeouts: {
       connect_seconds: timeouts.connectMs / 1000,
       idle_seconds: timeouts.idleMs / 1000,

@@ -6,6 +6,7 @@ import { authz } from './authz-schema.ts';
 import { findAddressRangeFault } from './find-address-range-fault.ts';
 import { findOriginFault } from './find-origin-fault.ts';
 import { parseListenAddress } from './parse-listen-address.ts';
+import { logging, metrics, tracing } from './telemetry-schema.ts';
 import { holds, isMapping } from './rules-between-values.ts';
 import { flag, integer, seconds, size, text, textWithout } from './scalars.ts';
 import { access, uploadPolicyKeys } from './upload-policy-schema.ts';
@@ -64,6 +65,7 @@ const s3 = z
     secret_key: text().optional(),
     session_token: text().optional(),
     force_path_style: flag().optional(),
+    keeps_empty_segments: flag().optional(),
     timeouts: z
       .strictObject({
         connect_seconds: seconds(0.1).prefault(5),
@@ -216,11 +218,6 @@ const buckets = z
     { when: ({ value }) => Array.isArray(value) },
   );
 
-const logging = z.strictObject({
-  level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).prefault('info'),
-  format: z.enum(['json', 'pretty']).optional(),
-});
-
 const redis = z.strictObject({
   url: textWithout((url) =>
     /^rediss?:\/\/[^\s]+$/.test(url) && URL.canParse(url) ? undefined : 'must be a redis:// or rediss:// URL',
@@ -231,7 +228,10 @@ export const configSchema = z
   .strictObject({
     server: server.prefault({}),
     redis: redis.optional(),
+    ui: z.strictObject({ enabled: flag().prefault(false) }).prefault({}),
     buckets,
+    metrics: metrics.prefault({}),
+    tracing: tracing.prefault({}),
     logging: logging.prefault({}),
   })
   .superRefine(

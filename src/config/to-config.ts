@@ -9,6 +9,7 @@ import type {
   EngineConfig,
   JwtConfig,
   JwtKeyConfig,
+  LoggingConfig,
   OpaConfig,
   OpenFgaConfig,
   OpenFgaCredentials,
@@ -18,6 +19,7 @@ import type {
   SigV4Config,
   SigV4Credential,
   StorageConfig,
+  TracingConfig,
   UploadConfig,
   UploadPolicyConfig,
 } from './config.ts';
@@ -40,7 +42,10 @@ export function toConfig(parsed: ParsedConfig): Config {
     server: toServer(parsed.server),
     redis: parsed.redis,
     buckets: parsed.buckets.map(toBucket),
-    logging: { level: parsed.logging.level, format: parsed.logging.format },
+    ui: parsed.ui,
+    metrics: parsed.metrics,
+    tracing: toTracing(parsed.tracing),
+    logging: toLogging(parsed.logging),
     notices: findNotices(parsed),
   });
 }
@@ -94,6 +99,7 @@ function toS3(s3: ParsedS3, ownName: string | undefined): S3StorageConfig {
     endpoint: s3.endpoint === undefined ? undefined : new URL(s3.endpoint).origin,
     credentials: toCredentials(s3),
     forcePathStyle: s3.force_path_style ?? s3.endpoint !== undefined,
+    keepsEmptySegments: s3.keeps_empty_segments ?? s3.endpoint === undefined,
     timeouts: {
       connectMs: toMs(s3.timeouts.connect_seconds),
       idleMs: toMs(s3.timeouts.idle_seconds),
@@ -251,6 +257,40 @@ function toUploadPolicy(upload: ParsedBucket['upload']): UploadPolicyConfig {
       Object.entries(upload.forced_headers).map(([name, value]) => [name.toLowerCase(), value]),
     ),
     bindMultipartToCreator: upload.bind_multipart_to_creator,
+  };
+}
+
+function toTracing({ otlp, sampling, batch, ...tracing }: ParsedConfig['tracing']): TracingConfig | undefined {
+  if (!tracing.enabled) return undefined;
+  const usual = otlp.protocol === 'grpc' ? 'http://localhost:4317' : 'http://localhost:4318';
+  return {
+    serviceName: tracing.service_name,
+    resourceAttributes: tracing.resource_attributes,
+    otlp: {
+      endpoint: otlp.endpoint ?? usual,
+      protocol: otlp.protocol,
+      timeoutMs: toMs(otlp.timeout_seconds),
+      compression: otlp.compression,
+      headers: otlp.headers,
+    },
+    sampling,
+    batch: {
+      maxQueueSize: batch.max_queue_size,
+      scheduledDelayMs: batch.scheduled_delay_millis,
+      maxExportBatchSize: batch.max_export_batch_size,
+    },
+    includeKeys: tracing.include_keys,
+    includeSubject: tracing.include_subject,
+  };
+}
+
+function toLogging({ audit, slow_upload_seconds: slowSeconds, ...logging }: ParsedConfig['logging']): LoggingConfig {
+  const slowUploadMs = toMs(slowSeconds);
+  return {
+    ...logging,
+    format: logging.format,
+    slowUploadMs,
+    auditDestination: audit.enabled ? audit.destination : undefined,
   };
 }
 

@@ -12,8 +12,14 @@ import { sendRequest } from './send-request.ts';
 export const jwtSecret = 'a-secret-for-tests-of-more-than-32-bytes';
 
 export interface ProxyOptions {
-  /** The whole configuration but `server.address`, `server.state_dir` and `logging`, which are filled in where absent. */
-  readonly config: { readonly server?: object; readonly buckets: readonly object[]; readonly logging?: object };
+  /** The whole configuration but `server.address`, `server.state_dir`, `metrics` and `logging`, which are filled in where absent. */
+  readonly config: {
+    readonly server?: object;
+    readonly buckets: readonly object[];
+    readonly metrics?: object;
+    readonly tracing?: object;
+    readonly logging?: object;
+  };
   /** Set for https: the authority that signed the proxy's certificate, in PEM. */
   readonly ca?: string;
   /** A folder that outlives the process, for tests that start a second one on the same state. */
@@ -28,6 +34,8 @@ export interface Health {
 export interface RunningProxy {
   /** Scheme, host and port. */
   readonly url: string;
+  /** Where its metrics are scraped, unless the configuration says otherwise. */
+  readonly metricsUrl: string;
   readonly pid: number;
   readonly folder: string;
   readonly ended: Promise<ProcessEnd>;
@@ -49,9 +57,13 @@ const entry = path.resolve(import.meta.dirname, '../../src/cli.ts');
 export async function startProxy({ config, ca, folder: givenFolder }: ProxyOptions): Promise<RunningProxy> {
   const folder = givenFolder ?? (await mkdtemp(path.join(tmpdir(), 'mizuchi-proxy-')));
   const port = await freePort();
+  const metricsPort = await freePort();
   const file = path.join(folder, 'config.yaml');
   const server = { address: `127.0.0.1:${port}`, state_dir: path.join(folder, 'state'), ...config.server };
-  await writeFile(file, stringify({ logging: { level: 'info', format: 'json' }, ...config, server }));
+  await writeFile(
+    file,
+    stringify({ metrics: { port: metricsPort }, logging: { level: 'info', format: 'json' }, ...config, server }),
+  );
   const running = startProcess({
     command: process.execPath,
     args: [entry, '--config', file],
@@ -65,6 +77,7 @@ export async function startProxy({ config, ca, folder: givenFolder }: ProxyOptio
   const health = async (): Promise<Health> => parseHealth((await get('/health')).body);
   return {
     url,
+    metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
     pid: running.pid,
     folder,
     ended: running.ended,

@@ -28,9 +28,9 @@ export interface S3StorageOptions {
   readonly timeouts: { readonly connectMs: number; readonly idleMs: number; readonly totalMs: number };
   /**
    * Whether keys with a leading slash or `//` are stored as they are; otherwise they are refused. Amazon S3 keeps them, MinIO
-   * drops a leading slash, gateways to a file system merge them. Default: true without an endpoint of one's own.
+   * drops a leading slash, gateways to a file system merge them.
    */
-  readonly keepsEmptySegments?: boolean | undefined;
+  readonly keepsEmptySegments: boolean;
   /** To one host; a slow client's upload holds one, or one for each of its parts in flight. Default 8192. */
   readonly maxConnections?: number | undefined;
 }
@@ -62,7 +62,7 @@ export function createS3Storage(options: S3StorageOptions): Storage {
   const pools = createPools(timeouts, options.maxConnections ?? 8192);
   const routeTo = createBackendRoutes(endpoint, forcePathStyle);
   const sign = createRequestSigner(region);
-  const checkKey = createKeyCheck(options.keepsEmptySegments ?? options.endpoint === undefined);
+  const checkKey = createKeyCheck(options.keepsEmptySegments);
   const multipart = createMultipartCalls(client);
 
   const put = async (request: PutRequest): Promise<Stored> => {

@@ -28,7 +28,14 @@ const storages: Storage[] = [];
 
 function createStorage(at = endpoint): Storage {
   const timeouts = { connectMs: 5000, idleMs: 30_000, totalMs: 0 };
-  const storage = createS3Storage({ region, endpoint: at, forcePathStyle: true, credentials, timeouts });
+  const storage = createS3Storage({
+    region,
+    endpoint: at,
+    forcePathStyle: true,
+    keepsEmptySegments: false,
+    credentials,
+    timeouts,
+  });
   storages.push(storage);
   return storage;
 }

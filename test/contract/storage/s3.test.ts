@@ -25,6 +25,7 @@ function createStorage(server: S3Server, changes: { region?: string; secretAcces
     region: changes.region ?? region,
     endpoint,
     forcePathStyle: true,
+    keepsEmptySegments: false,
     credentials: { accessKeyId, secretAccessKey: changes.secretAccessKey ?? secretKey },
     timeouts: { connectMs: 5000, idleMs: 30_000, totalMs: 0 },
   });

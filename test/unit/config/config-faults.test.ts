@@ -91,19 +91,8 @@ test('the message lists the faults, and holds no configured value', () => {
   expect(load).not.toThrow('TopSecret');
 });
 
-describe('keys of the design that this version does not honour', () => {
-  test.each([
-    ['ui', `ui: { enabled: false }\n${sound}`],
-    ['metrics', `metrics: { enabled: true }\n${sound}`],
-    ['tracing', `tracing:\n${sound}`],
-    ['logging.keys', `logging: { keys: plain }\n${sound}`],
-    ['logging.subjects', `logging: { subjects: hashed }\n${sound}`],
-    ['logging.audit', `logging: { audit: { enabled: false } }\n${sound}`],
-  ])('%s', (path, text) => {
-    expect(faultsOf(text ?? '')).toMatchObject([{ path, message: 'not supported by this version' }]);
-  });
-
-  test('the same key where the design has none is unknown', () => {
+describe('unknown keys', () => {
+  test('are told with their place', () => {
     expect(faultsOf(`server: { redis: {} }\n${sound}`)).toMatchObject([
       { path: 'server.redis', message: 'unknown key' },
     ]);

@@ -35,6 +35,7 @@ describe('defaults', () => {
         stateDir: './.mizuchi',
       },
       redis: undefined,
+      ui: { enabled: false },
       buckets: [
         {
           name: 'uploads',
@@ -74,7 +75,16 @@ describe('defaults', () => {
           },
         },
       ],
-      logging: { level: 'info', format: undefined },
+      metrics: { enabled: true, address: '127.0.0.1', port: 9090 },
+      tracing: undefined,
+      logging: {
+        level: 'info',
+        format: undefined,
+        keys: 'plain',
+        subjects: 'hashed',
+        slowUploadMs: 60_000,
+        auditDestination: undefined,
+      },
       notices: [],
     });
   });
@@ -87,6 +97,7 @@ describe('defaults', () => {
       endpoint: undefined,
       credentials: undefined,
       forcePathStyle: false,
+      keepsEmptySegments: true,
       timeouts: { connectMs: 5000, idleMs: 30_000, totalMs: 0 },
     });
   });
@@ -121,6 +132,7 @@ buckets:
       secret_key: s3cr3t
       session_token: token
       force_path_style: false
+      keeps_empty_segments: true
       timeouts: { connect_seconds: 1, idle_seconds: 2, total_seconds: 3 }
     auth:
       enabled: true
@@ -163,7 +175,24 @@ buckets:
       forced_headers: { Cache-Control: no-store, X-Amz-Meta-By: "{sub}" }
       bind_multipart_to_creator: true
       retry: { max_attempts: 1, base_delay_ms: 7, max_delay_ms: 7 }
-logging: { level: debug, format: pretty }
+ui: { enabled: true }
+metrics: { enabled: false, address: "::", port: 9999 }
+tracing:
+  enabled: "true"
+  service_name: up
+  resource_attributes: { team: a }
+  otlp:
+    endpoint: https://collector:4318
+    protocol: http/protobuf
+    timeout_seconds: 2.5
+    compression: none
+    headers: { Authorization: x }
+  sampling: { strategy: ratio, ratio: 0.25 }
+  batch: { max_queue_size: 10, scheduled_delay_millis: 20, max_export_batch_size: 5 }
+  include_keys: true
+  include_subject: true
+logging:
+  { level: debug, format: pretty, keys: hashed, subjects: off, slow_upload_seconds: 1.5, audit: { enabled: true, destination: a.log } }
 `);
   expect(config).toEqual({
     server: {
@@ -196,6 +225,7 @@ logging: { level: debug, format: pretty }
           endpoint: 'http://minio.example:9000',
           credentials: { accessKey: 'AKIAEXAMPLE', secretKey: 's3cr3t', sessionToken: 'token' },
           forcePathStyle: false,
+          keepsEmptySegments: true,
           timeouts: { connectMs: 1000, idleMs: 2000, totalMs: 3000 },
         },
         auth: {
@@ -264,7 +294,31 @@ logging: { level: debug, format: pretty }
         },
       },
     ],
-    logging: { level: 'debug', format: 'pretty' },
+    ui: { enabled: true },
+    metrics: { enabled: false, address: '::', port: 9999 },
+    tracing: {
+      serviceName: 'up',
+      resourceAttributes: { team: 'a' },
+      otlp: {
+        endpoint: 'https://collector:4318',
+        protocol: 'http/protobuf',
+        timeoutMs: 2500,
+        compression: 'none',
+        headers: { Authorization: 'x' },
+      },
+      sampling: { strategy: 'ratio', ratio: 0.25 },
+      batch: { maxQueueSize: 10, scheduledDelayMs: 20, maxExportBatchSize: 5 },
+      includeKeys: true,
+      includeSubject: true,
+    },
+    logging: {
+      level: 'debug',
+      format: 'pretty',
+      keys: 'hashed',
+      subjects: 'off',
+      slowUploadMs: 1500,
+      auditDestination: 'a.log',
+    },
     notices: ['bucket uploads: tokens are taken from the query, which other servers on the way may log'],
   });
 });
@@ -356,7 +410,9 @@ describe('the embedded configuration', () => {
   test('listens here only, with one bucket in a folder', () => {
     const config = embeddedConfig({ secret });
     expect(config).toEqual(
-      load(`buckets: [{ name: uploads, path_prefix: /uploads, filesystem: { root: ./data }, ${auth} }]`),
+      load(`
+ui: { enabled: true }
+buckets: [{ name: uploads, path_prefix: /uploads, filesystem: { root: ./data }, ${auth} }]`),
     );
   });
 

@@ -38,6 +38,7 @@ async function setUp(
     region: 'us-east-1',
     endpoint: backend.endpoint,
     forcePathStyle: true,
+    keepsEmptySegments: false,
     credentials: { accessKeyId: 'AKID', secretAccessKey: 'secret' },
     timeouts: { connectMs: 5000, idleMs: 5000, totalMs: 0 },
     ...options,
