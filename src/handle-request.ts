@@ -11,7 +11,7 @@ import type { UploadPolicy } from './policy/upload-policy.ts';
 import type { AddressParser } from './routing/parse-address.ts';
 import { parseOperation, type Operation } from './routing/parse-operation.ts';
 import { screenRequest } from './routing/screen-request.ts';
-import type { Storage } from './storage/storage.ts';
+import type { ObjectAddress, Storage } from './storage/storage.ts';
 import type { ByteBudget } from './upload/body/byte-budget.ts';
 import type { OpenUploads } from './upload/open-uploads/open-uploads.ts';
 import type { UploadSettings } from './upload/operation-context.ts';
@@ -34,19 +34,37 @@ export interface Bucket {
   readonly cors: CorsPolicy | undefined;
 }
 
-/** How a request ended, for logs and metrics. */
+/** How a request ended, for whoever watches. What is undefined was not reached. */
 export interface Outcome {
   readonly request: HttpRequest;
+  /** The name under which the bucket is configured. */
   readonly bucket: string | undefined;
-  readonly operation: Operation['name'] | undefined;
+  /** As the client names the bucket. */
+  readonly bucketName: string | undefined;
+  readonly operation: Operation | undefined;
+  /** In the backend. */
+  readonly object: ObjectAddress | undefined;
   readonly principal: Principal | undefined;
-  /** Undefined where nobody was asked, or nobody could be. */
+  /** Undefined too where nobody is asked, or nobody could be. */
   readonly decision: RequestDecision | undefined;
-  readonly status: number;
+  /** How long authentication took. */
+  readonly authenticateMs: number | undefined;
+  /** How long the request waited for an upload slot. */
+  readonly queueMs: number | undefined;
+  readonly response: HttpResponse;
   /** The S3 error code, `ClientGone`, or undefined for success. */
   readonly code: string | undefined;
   readonly error: unknown;
   readonly durationMs: number;
+}
+
+/** Sees one request from its start to its end. */
+export interface RequestWatch {
+  /** The bucket with its parts as this request shall use them. */
+  enter(bucket: Bucket): Bucket;
+  /** What the answer says of it. */
+  readonly answerFields: HttpResponse['headers'];
+  end(outcome: Outcome): void;
 }
 
 export interface HandlerOptions {
@@ -58,53 +76,95 @@ export interface HandlerOptions {
   readonly openUploads: OpenUploads;
   /** Answers what is not S3: health and the like. */
   readonly answerStatus: (request: HttpRequest) => Promise<HttpResponse> | undefined;
-  readonly onOutcome: (outcome: Outcome) => void;
+  readonly watch: (request: HttpRequest) => RequestWatch;
 }
 
-interface Progress {
-  bucket?: Bucket | undefined;
-  operation?: Operation;
-  principal?: Principal;
-  decision?: RequestDecision;
-}
+type Progress = { -readonly [Name in keyof Course]?: Course[Name] } & { bucket?: Bucket | undefined };
+type Course = Pick<
+  Outcome,
+  'bucketName' | 'operation' | 'object' | 'principal' | 'decision' | 'authenticateMs' | 'queueMs'
+>;
 
 export function createRequestHandler(options: HandlerOptions): (request: HttpRequest) => Promise<HttpResponse> {
   return async (request) => {
+    const statusAnswer = options.answerStatus(request);
+    if (statusAnswer !== undefined) return completeAnswer(await statusAnswer, request, undefined);
     const startedAt = performance.now();
+    const watch = options.watch(request);
     const progress: Progress = {};
+    let response: HttpResponse | undefined;
     let error: unknown;
-    let response: HttpResponse;
     try {
-      response = await (options.answerStatus(request) ?? serve(request, progress, options));
+      response = await serve(request, { watch, progress }, options);
     } catch (caught) {
       error = caught;
       progress.bucket ??= options.findBucket(request.rawPath);
-      response = errorResponse(caught, { requestId: request.id, resource: request.rawPath });
     }
-    options.onOutcome({
-      request,
-      bucket: progress.bucket?.name,
-      operation: progress.operation?.name,
-      principal: progress.principal,
-      decision: progress.decision,
-      status: response.status,
-      code: error === undefined ? undefined : codeOf(error),
-      error,
-      durationMs: performance.now() - startedAt,
-    });
-    return completeAnswer(response, request, progress.bucket);
+    return conclude(request, { watch, progress, startedAt, response, error });
   };
 }
 
-/** Adds what every answer carries, whoever gives it. */
-export function completeAnswer(response: HttpResponse, request: HttpRequest, bucket: Bucket | undefined): HttpResponse {
-  const corsFields = bucket?.cors?.fieldsFor(request) ?? [];
-  return { ...response, headers: [...response.headers, ...corsFields, ['x-amz-request-id', request.id]] };
+/** Refuses what the server's edge will not take, and has it seen like any other request. */
+export function createRefusal({
+  findBucket,
+  watch,
+}: Pick<HandlerOptions, 'findBucket' | 'watch'>): (error: unknown, request: HttpRequest) => HttpResponse {
+  return (error, request) => {
+    const progress: Progress = { bucket: findBucket(request.rawPath) };
+    const startedAt = performance.now();
+    return conclude(request, { watch: watch(request), progress, startedAt, response: undefined, error });
+  };
 }
 
-async function serve(request: HttpRequest, progress: Progress, options: HandlerOptions): Promise<HttpResponse> {
+interface Ended {
+  readonly watch: RequestWatch;
+  readonly progress: Progress;
+  readonly startedAt: number;
+  /** Undefined: `error` is the reason. */
+  readonly response: HttpResponse | undefined;
+  readonly error: unknown;
+}
+
+function conclude(request: HttpRequest, { watch, progress, startedAt, ...ended }: Ended): HttpResponse {
+  const { error } = ended;
+  const response = ended.response ?? errorResponse(error, { requestId: request.id, resource: request.rawPath });
+  watch.end({
+    request,
+    bucket: progress.bucket?.name,
+    bucketName: progress.bucketName,
+    operation: progress.operation,
+    object: progress.object,
+    principal: progress.principal,
+    decision: progress.decision,
+    authenticateMs: progress.authenticateMs,
+    queueMs: progress.queueMs,
+    response,
+    code: ended.response === undefined ? codeOf(error) : undefined,
+    error,
+    durationMs: performance.now() - startedAt,
+  });
+  return completeAnswer(response, request, progress.bucket, watch.answerFields);
+}
+
+/** Adds what every answer carries, whoever gives it. */
+function completeAnswer(
+  response: HttpResponse,
+  request: HttpRequest,
+  bucket: Bucket | undefined,
+  fields: HttpResponse['headers'] = [],
+): HttpResponse {
+  const corsFields = bucket?.cors?.fieldsFor(request) ?? [];
+  return { ...response, headers: [...response.headers, ...corsFields, ['x-amz-request-id', request.id], ...fields] };
+}
+
+async function serve(
+  request: HttpRequest,
+  { watch, progress }: Pick<Ended, 'watch' | 'progress'>,
+  options: HandlerOptions,
+): Promise<HttpResponse> {
   const address = options.parseAddress(request.rawPath);
-  const bucket = (progress.bucket = address.bucket);
+  progress.bucketName = address.bucketName;
+  const bucket = (progress.bucket = watch.enter(address.bucket));
   bucket.checkAccess?.(request.clientIp);
   if (isPreflight(request)) return answerPreflight(bucket.cors, request.headers);
   const operation = (progress.operation = parseOperation(
@@ -112,15 +172,21 @@ async function serve(request: HttpRequest, progress: Progress, options: HandlerO
     address.key,
     bucket.policy?.makesKeys === true && request.rawPath.endsWith('/'),
   ));
-  const { principal, payload, headers } = await bucket.authenticate(request);
+  const authenticatingAt = performance.now();
+  const { principal, payload, headers } = await bucket.authenticate(request).finally(() => {
+    progress.authenticateMs = performance.now() - authenticatingAt;
+  });
   progress.principal = principal;
   // A presigned URL may carry in its query what must not pass in the header either.
   if (headers !== request.headers) screenRequest(operation.name, headers);
   const { backendBucket } = address;
   const admission = bucket.policy?.admit({ request, operation, backendBucket, key: address.key, principal, headers });
+  const object = (progress.object = { bucket: backendBucket, key: admission?.key ?? address.key ?? '' });
   const settings = bucket.authorize === undefined ? bucket.settings : await authorize(bucket.authorize);
   if (!takesBody(operation)) return run();
+  const queuedAt = performance.now();
   await options.slots.enter(() => request.signal);
+  progress.queueMs = performance.now() - queuedAt;
   try {
     return await run();
   } finally {
@@ -129,14 +195,13 @@ async function serve(request: HttpRequest, progress: Progress, options: HandlerO
 
   /** @returns how the upload is to be carried out. */
   async function authorize(ask: Authorize): Promise<UploadSettings> {
-    const key = admission?.key ?? address.key ?? '';
     const asked = {
       request,
       operation: admission?.operation ?? operation,
       principal,
       headers: admission?.headers ?? headers,
       payload,
-      resource: { bucket: address.bucketName, key, backendBucket },
+      resource: { bucket: address.bucketName, key: object.key, backendBucket },
     };
     const permission = await decideRequest(ask, asked);
     if (permission === undefined) return bucket.settings;
@@ -149,15 +214,14 @@ async function serve(request: HttpRequest, progress: Progress, options: HandlerO
   }
 
   function run(): Promise<HttpResponse> {
-    const clientKey = admission?.clientKey ?? address.key ?? '';
     const running = runOperation(admission?.operation ?? operation, {
       request,
       headers: admission?.headers ?? headers,
       payload,
       clientBucket: address.bucketName,
       configuredBucket: bucket.name,
-      clientKey,
-      object: { bucket: backendBucket, key: admission?.key ?? clientKey },
+      clientKey: admission?.clientKey ?? address.key ?? '',
+      object,
       toClientUploadId: admission?.toClientUploadId,
       inspector: admission?.inspector,
       needsFirstPart: admission?.needsFirstPart ?? false,

@@ -41,6 +41,8 @@ export interface Chunk {
 export interface RequestBody {
   /** Bytes announced by Content-Length (0 when the request has no body); undefined for chunked transfer coding. */
   readonly length: number | undefined;
+  /** Bytes that have arrived so far, read or not. */
+  readonly receivedBytes: number;
   /**
    * The next bytes (never empty), or null after the last. One read at a time.
    * @throws ClientGone when the connection closed first; S3Error RequestTimeout, IncompleteBody or EntityTooLarge.

@@ -7,10 +7,9 @@ import { createAuthorizer, type Authorization } from './authz/create-authorizer.
 import type { BucketConfig, Config, S3StorageConfig } from './config/config.ts';
 import { readOrMakeSecret } from './config/local-secret.ts';
 import { createCorsPolicy } from './cors.ts';
-import { errorResponse } from './error-response.ts';
 import { S3Error } from './errors.ts';
 import { createForwardedReader } from './forwarded.ts';
-import { completeAnswer, createRequestHandler, type Bucket, type Outcome } from './handle-request.ts';
+import { createRefusal, createRequestHandler, type Bucket, type HandlerOptions } from './handle-request.ts';
 import type { Log } from './log.ts';
 import { createAddressParser, createBucketFinder } from './routing/parse-address.ts';
 import { createAccessCheck } from './policy/access-list.ts';
@@ -20,6 +19,8 @@ import { createStatusRoutes, type ReadinessCheck } from './status-routes.ts';
 import { createFilesystemStorage } from './storage/filesystem/filesystem-storage.ts';
 import { createS3Storage } from './storage/s3/s3-storage.ts';
 import type { Storage } from './storage/storage.ts';
+import type { Gauges } from './telemetry/observer.ts';
+import { startTelemetry } from './telemetry/telemetry.ts';
 import { ByteBudget } from './upload/body/byte-budget.ts';
 import { createOpenUploads } from './upload/open-uploads/open-uploads.ts';
 import { UploadSlots } from './upload/upload-slots.ts';
@@ -49,22 +50,26 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
   const { limits } = config.server;
   const budget = new ByteBudget(limits.memoryBudgetBytes);
   const slots = new UploadSlots({ ...limits, isTight: () => budget.isTight });
-  const replays = createReplayGuard(config);
+  const telemetry = await startTelemetry({ config, log, gauges });
+  const replays = telemetry.watchReplays(createReplayGuard(config));
   const buckets = config.buckets.map((bucket) => {
-    const authorization = bucket.authz && createAuthorizer(bucket.authz, logFailedOpen(log, bucket.name));
-    const services = { replays, ...logAuthentication(log, bucket.name) };
+    const authorization =
+      bucket.authz && createAuthorizer(bucket.authz, telemetry.authorizationEvents(bucket.name, bucket.authz));
+    const services = { replays, ...telemetry.authServices(bucket.name, bucket.auth) };
     return { config: bucket, authorization, served: createBucket(bucket, config, services, authorization) };
   });
-  const storages = new Map(buckets.map(({ served }) => [served.name, served.storage]));
+  const storages = new Map(
+    buckets.map(({ served: { name, storage } }) => [name, telemetry.watchBackground(name, storage)]),
+  );
   const openUploads = await createOpenUploads({
     stateDir: config.server.stateDir,
     storageOf: (name) => storages.get(name),
-    events: logOpenUploads(log),
+    events: telemetry.openUploadsEvents,
   });
   const routes = buckets.map(({ config: bucket, served }) => toRoute(bucket, served));
   const findBucket = createBucketFinder(routes);
   let isStopping = false;
-  const handle = createRequestHandler({
+  const handlerOptions: HandlerOptions = {
     parseAddress: createAddressParser(routes),
     findBucket,
     slots,
@@ -80,8 +85,8 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
       figures: () => ({ lentBytes: budget.lentBytes, uploads: slots.inUse, abortsPending: openUploads.abortsPending }),
       onCheckFailed: (name, error) => log.warn({ neighbour: name, err: error }, 'a neighbour is not ready'),
     }),
-    onOutcome: (outcome) => logOutcome(log, outcome),
-  });
+    watch: (request) => telemetry.watchRequest(request),
+  };
   const listener = await listen({
     ...config.server.address,
     ...limits,
@@ -92,13 +97,23 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
     queueTimeoutSeconds: limits.queueTimeoutMs / 1000,
     memory: budget,
     readForwarded: createForwardedReader(config.server.trustedProxies),
-    handle,
-    refuse: (error, request) => {
-      const answer = errorResponse(error, { requestId: request.id, resource: request.rawPath });
-      return completeAnswer(answer, request, findBucket(request.rawPath));
-    },
+    handle: createRequestHandler(handlerOptions),
+    refuse: createRefusal(handlerOptions),
   });
   void openUploads.sweep();
+
+  function gauges(): Gauges {
+    return {
+      lentBytes: budget.lentBytes,
+      budgetBytes: budget.budgetBytes,
+      memoryWaits: budget.waits,
+      uploads: slots.inUse,
+      uploadsQueued: slots.queued,
+      abortsPending: openUploads.abortsPending,
+      journalEntries: openUploads.journalEntries,
+      connections: listener.connections,
+    };
+  }
 
   return {
     port: listener.port,
@@ -114,6 +129,7 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
       await replays.close();
       await Promise.all(buckets.flatMap(({ authorization }) => authorization?.engines ?? []).map((one) => one.close()));
       await Promise.all([...storages.values()].map((storage) => storage.close()));
+      await telemetry.stop();
     },
   };
 }
@@ -199,59 +215,4 @@ async function endsWithin(promise: Promise<void>, ms: number): Promise<boolean> 
   const inTime = await Promise.race([promise.then(() => true), late]);
   clearTimeout(timer);
   return inTime;
-}
-
-function logAuthentication(log: Log, bucket: string): Pick<AuthServices, 'onMismatch' | 'onFetchFailed'> {
-  return {
-    onMismatch: (details) => log.debug({ bucket, ...details }, 'a signature did not match; this is what was expected'),
-    onFetchFailed: (error) =>
-      log.warn({ bucket, err: error }, 'the keys of the identity provider could not be fetched'),
-  };
-}
-
-/** Once a second, with how many requests it was since the last time. */
-function logFailedOpen(log: Log, bucket: string): Parameters<typeof createAuthorizer>[1] {
-  const seen = new Map<string, { atMs: number; requests: number }>();
-  return {
-    onFailedOpen(engine, error) {
-      const nowMs = performance.now();
-      const known = seen.get(engine) ?? { atMs: -Infinity, requests: 0 };
-      known.requests++;
-      seen.set(engine, known);
-      if (nowMs - known.atMs < 1000) return;
-      const { requests } = known;
-      seen.set(engine, { atMs: nowMs, requests: 0 });
-      log.warn({ bucket, engine, requests, err: error }, 'let through without being authorized (fail_mode: open)');
-    },
-  };
-}
-
-function logOpenUploads(log: Log): Parameters<typeof createOpenUploads>[0]['events'] {
-  return {
-    aborted: ({ bucketName }) => log.debug({ bucket: bucketName }, 'multipart upload aborted'),
-    abortFailed: ({ bucketName }, error) =>
-      log.warn({ bucket: bucketName, err: error }, 'abort of a multipart upload failed; it will be tried again'),
-    swept: ({ bucketName }) => log.info({ bucket: bucketName }, 'multipart upload of an earlier process aborted'),
-    journalFailed: (error) => log.error({ err: error }, 'the journal of open uploads could not be written or read'),
-  };
-}
-
-/** Failures of ours or of the backend with their cause; what the client did wrong only when somebody looks closely. */
-function logOutcome(log: Log, outcome: Outcome): void {
-  const { request, bucket, operation, decision, status, code, error, durationMs } = outcome;
-  const isOurs = status >= 500 && status !== 501 && code !== 'ClientGone';
-  const level = isOurs ? (code === 'SlowDown' ? 'warn' : 'error') : 'debug';
-  if (!log.isLevelEnabled(level)) return;
-  const err = isOurs ? (error instanceof S3Error ? error.cause : error) : undefined;
-  const fields = {
-    requestId: request.id,
-    bucket,
-    operation,
-    status,
-    code,
-    durationMs: Math.round(durationMs),
-    decision: decision && { ...decision, durationMs: Math.round(decision.durationMs) },
-    err,
-  };
-  log[level](fields, isOurs ? 'request failed' : 'request');
 }

@@ -78,6 +78,7 @@ async function receive({ wire, headers, payload }: Framed): Promise<number> {
   const arriving = arrivals(wire);
   const body: RequestBody = {
     length: wire.length,
+    receivedBytes: wire.length,
     read: async (): Promise<Chunk | null> => {
       const { value } = arriving.next();
       return value instanceof Uint8Array ? { bytes: value, release: () => undefined } : null;

@@ -1,4 +1,5 @@
 // Who sends a request, and what has been signed of its body: every kind of credential that a bucket takes, behind one port.
+import type { CallTrace } from '../call-trace.ts';
 import type { AuthConfig } from '../config/config.ts';
 import { S3Error } from '../errors.ts';
 import { parseQuery } from '../uri/parse-query.ts';
@@ -19,7 +20,7 @@ export type { Principal } from './principal.ts';
  * Rejects with S3Error Unauthorized for whatever is wrong with a token, which has one message for all; with S3's own codes
  * for signatures; InvalidArgument when there is more than one credential.
  */
-export type Authenticator = (request: AuthRequest) => Promise<Authentication>;
+export type Authenticator = (request: AuthRequest, trace?: CallTrace) => Promise<Authentication>;
 
 export function createAuthenticator(auth: AuthConfig, services: AuthServices): Authenticator {
   if (!auth.enabled) {
@@ -33,7 +34,7 @@ export function createAuthenticator(auth: AuthConfig, services: AuthServices): A
   const verifyToken = auth.jwt && createJwtVerifier(auth.jwt, services);
   const verifySignature: SigV4Verifier | undefined = auth.sigv4 && createSigV4Verifier(auth.sigv4, services);
 
-  return async (request) => {
+  return async (request, trace) => {
     const token = readToken?.(request);
     const signature = verifySignature && readSignature(request);
     if (token !== undefined && signature !== undefined)
@@ -42,7 +43,7 @@ export function createAuthenticator(auth: AuthConfig, services: AuthServices): A
     if (verifyToken === undefined) throw new S3Error('AccessDenied');
     if (token === undefined) throw unauthorized();
     const { headers } = request;
-    const principal = await verifyToken(token);
+    const principal = await verifyToken(token, trace);
     if (mayHoldFields.test(request.rawQuery)) refuseParameters(parseQuery(request.rawQuery));
     const payload = readPayload(headers);
     if (payload.kind === 'aws-chunked' && payload.isSigned) {

@@ -1,4 +1,5 @@
 // What authentication is asked and what it answers: the words that every kind of credential shares.
+import type { CallTrace } from '../call-trace.ts';
 import type { HttpRequest, RequestHeaders } from '../http.ts';
 import type { Payload } from '../payload.ts';
 import type { Principal } from './principal.ts';
@@ -19,6 +20,10 @@ export interface AuthServices {
   readonly replays: ReplayGuard;
   /** The server's own canonical request and string to sign, when a signature does not match: what people ask for then. */
   readonly onMismatch?: (details: { canonicalRequest: string; stringToSign: string }) => void;
+  /** Makes one fetch of an identity provider's keys, and sees it. `cause` is of the request that cannot go on without it, if there is one. */
+  readonly watchFetch?: WatchFetch | undefined;
   /** The keys of a bucket's identity provider could not be fetched: called at most once in each cool-down. */
   readonly onFetchFailed?: (error: unknown) => void;
 }
+
+export type WatchFetch = <T>(fetch: (trace?: CallTrace) => Promise<T>, cause?: CallTrace) => Promise<T>;

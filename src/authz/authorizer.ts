@@ -1,4 +1,5 @@
 // The port of authorization: one question for each request, asked after authentication and before its body is read.
+import type { CallTrace } from '../call-trace.ts';
 import type { Principal } from '../auth/principal.ts';
 
 export type Action = 'upload' | 'abort' | 'list_parts';
@@ -51,7 +52,7 @@ export interface Authorizer {
    * @throws S3Error ServiceUnavailable when the engine cannot be asked or does not answer as it should: nothing is allowed by
    * omission. The cause says why, and holds nothing of the question.
    */
-  authorize(question: Question): Promise<Decision>;
+  authorize(question: Question, trace?: CallTrace): Promise<Decision>;
   /** Rejects when the engine cannot be asked. */
   checkReady(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;

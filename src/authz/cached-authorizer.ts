@@ -1,11 +1,12 @@
 // Remembers decisions, so that ten thousand parts of one upload do not ask ten thousand times.
 import { LRUCache } from 'lru-cache';
+import type { CallTrace } from '../call-trace.ts';
 import type { EngineConfig } from '../config/config.ts';
 import type { Authorizer, Decision, Question } from './authorizer.ts';
 import { writeQuestion } from './question-text.ts';
 
 export interface CachedAuthorizer extends Authorizer {
-  authorize(question: Question): Promise<CachedDecision>;
+  authorize(question: Question, trace?: CallTrace): Promise<CachedDecision>;
 }
 
 /** `cached`: nobody was asked for this very question. */
@@ -41,8 +42,8 @@ export function cacheDecisions(
     checkReady: (signal: AbortSignal) => engine.checkReady(signal),
     close: () => engine.close(),
   };
-  const ask = async (question: Question): Promise<CachedDecision> => ({
-    ...(await engine.authorize(question)),
+  const ask = async (question: Question, trace?: CallTrace): Promise<CachedDecision> => ({
+    ...(await engine.authorize(question, trace)),
     cached: false,
   });
   if (cacheTtlMs === 0) return { ...passOn, authorize: ask };
@@ -57,10 +58,10 @@ export function cacheDecisions(
   });
   const underWay = new Map<string, Promise<CachedDecision>>();
 
-  async function askAndRemember(text: string, question: Question): Promise<CachedDecision> {
+  async function askAndRemember(text: string, question: Question, trace?: CallTrace): Promise<CachedDecision> {
     const askedAtMs = nowMs();
     try {
-      const decision = await ask(question);
+      const decision = await ask(question, trace);
       const ttlMs = decision.allow ? cacheTtlMs : Math.min(denyCacheTtlMs, cacheTtlMs);
       // From the moment of the question: the answer may be older than its arrival.
       const untilMs = Math.min(askedAtMs + ttlMs, expiryOf(question));
@@ -73,9 +74,9 @@ export function cacheDecisions(
 
   return {
     ...passOn,
-    authorize(question) {
+    authorize(question, trace) {
       const text = write(question);
-      if (text === undefined) return ask(question);
+      if (text === undefined) return ask(question, trace);
       const known = remembered.get(text);
       if (known !== undefined) {
         const now = nowMs();
@@ -85,7 +86,7 @@ export function cacheDecisions(
       }
       const asked = underWay.get(text);
       if (asked !== undefined) return asked;
-      const asking = askAndRemember(text, question);
+      const asking = askAndRemember(text, question, trace);
       underWay.set(text, asking);
       return asking;
     },

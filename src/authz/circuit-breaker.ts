@@ -69,7 +69,7 @@ export function breakCircuit(
   const breaker = new CircuitBreaker(options);
   return {
     engine: engine.engine,
-    async authorize(question) {
+    async authorize(question, trace) {
       const entered = breaker.enter(nowMs());
       if ('retryAfterMs' in entered) {
         const cause = new Error(`${engine.engine} has failed ${options.failures} times in a row and is left alone`);
@@ -77,7 +77,7 @@ export function breakCircuit(
       }
       let hasFailed = false;
       try {
-        return await engine.authorize(question);
+        return await engine.authorize(question, trace);
       } catch (error) {
         hasFailed = isAway(error);
         throw error;

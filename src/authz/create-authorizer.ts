@@ -1,4 +1,5 @@
 // All that decides for one bucket, as one function: every engine behind its memory and its circuit breaker.
+import type { CallTrace } from '../call-trace.ts';
 import type { AuthzConfig, EngineConfig } from '../config/config.ts';
 import { S3Error } from '../errors.ts';
 import type { Authorizer, Decision, Question } from './authorizer.ts';
@@ -20,7 +21,7 @@ export interface Verdict {
 }
 
 /** @throws S3Error ServiceUnavailable when an engine cannot be asked, unless that lets through. */
-export type Authorize = (question: Question) => Promise<Verdict>;
+export type Authorize = (question: Question, trace?: CallTrace) => Promise<Verdict>;
 
 /** What is done with an engine besides asking it. */
 export type EngineCare = Pick<Authorizer, 'engine' | 'checkReady' | 'close'>;
@@ -33,6 +34,8 @@ export interface Authorization {
 export interface AuthorizationEvents {
   /** An engine failed and the request goes on without its consent. */
   readonly onFailedOpen: (engine: string, error: unknown) => void;
+  /** Puts itself before an engine, to see every question that it is really asked. */
+  readonly watch?: (engine: Authorizer) => Authorizer;
 }
 
 export interface EngineMakers {
@@ -45,12 +48,12 @@ const makers: EngineMakers = { opa: createOpaAuthorizer, openfga: createOpenFgaA
 /** @throws Error for what an engine cannot be made with: a URL, an id, a template, a file that cannot be read. */
 export function createAuthorizer(
   config: AuthzConfig,
-  { onFailedOpen }: AuthorizationEvents,
+  { onFailedOpen, watch = (engine) => engine }: AuthorizationEvents,
   make: EngineMakers = makers,
 ): Authorization {
   const protect = (engine: Authorizer, settings: EngineConfig): CachedAuthorizer =>
     // What is remembered is known without the engine, and so while the breaker is open.
-    cacheDecisions(breakCircuit(engine), settings);
+    cacheDecisions(breakCircuit(watch(engine)), settings);
   const engines = [
     ...(config.opa === undefined ? [] : [protect(make.opa(config.opa), config.opa)]),
     ...(config.openfga === undefined ? [] : [protect(make.openfga(config.openfga), config.openfga)]),
@@ -60,8 +63,8 @@ export function createAuthorizer(
   const ask = config.failMode === 'open' ? letThrough(onFailedOpen) : askClosed;
   const names = engines.map(({ engine }) => engine).join('+');
 
-  const authorize: Authorize = async (question) => {
-    const answers = await Promise.all(engines.map((engine) => ask(engine, question)));
+  const authorize: Authorize = async (question, trace) => {
+    const answers = await Promise.all(engines.map((engine) => ask(engine, question, trace)));
     const refusal = answers.find(({ decision }) => !decision.allow);
     return {
       decision: mergeDecisions(answers.map(({ decision }) => decision)),
@@ -79,18 +82,18 @@ interface Answer {
   readonly hasFailed: boolean;
 }
 
-type Asking = (engine: CachedAuthorizer, question: Question) => Promise<Answer>;
+type Asking = (engine: CachedAuthorizer, question: Question, trace?: CallTrace) => Promise<Answer>;
 
-const askClosed: Asking = async (engine, question) => ({
+const askClosed: Asking = async (engine, question, trace) => ({
   engine: engine.engine,
-  decision: await engine.authorize(question),
+  decision: await engine.authorize(question, trace),
   hasFailed: false,
 });
 
 function letThrough(onFailedOpen: AuthorizationEvents['onFailedOpen']): Asking {
-  return async (engine, question) => {
+  return async (engine, question, trace) => {
     try {
-      return await askClosed(engine, question);
+      return await askClosed(engine, question, trace);
     } catch (error) {
       // A fault of this program is none of the engine's.
       if (!(error instanceof S3Error) || error.code !== 'ServiceUnavailable') throw error;

@@ -1,4 +1,5 @@
 // One question to an OPA server over connections that are kept: bounded in time and size, no redirect, one retry.
+import type { CallTrace } from '../call-trace.ts';
 import * as http from 'node:http';
 import * as https from 'node:https';
 
@@ -27,7 +28,7 @@ export interface OpaClientOptions {
 
 export interface OpaClient {
   /** @param body JSON. @returns the answer's body. @throws OpaFault unless it is 200. */
-  post(path: string, body: string): Promise<string>;
+  post(path: string, body: string, trace?: CallTrace): Promise<string>;
   /** @throws OpaFault unless the answer is 200; the signal's reason. */
   get(path: string, signal: AbortSignal): Promise<string>;
   /** Ends what is under way. */
@@ -38,6 +39,7 @@ interface Asked {
   readonly method: string;
   readonly path: string;
   readonly body?: string;
+  readonly trace?: CallTrace | undefined;
 }
 
 const maxAnswerBytes = 64 * 1024;
@@ -71,7 +73,7 @@ export function createOpaClient({ url, timeoutMs, token, ca }: OpaClientOptions)
 
   let isClosed = false;
 
-  function send({ method, path, body }: Asked, signal: AbortSignal): Promise<string> {
+  function send({ method, path, body, trace }: Asked, signal: AbortSignal): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const request = (isTls ? https : http).request({
       ...target,
@@ -80,6 +82,7 @@ export function createOpaClient({ url, timeoutMs, token, ca }: OpaClientOptions)
       headers: {
         ...credentials,
         accept: 'application/json',
+        ...Object.fromEntries(trace?.fields ?? []),
         ...(body === undefined
           ? {}
           : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
@@ -93,7 +96,8 @@ export function createOpaClient({ url, timeoutMs, token, ca }: OpaClientOptions)
     signal.addEventListener('abort', abandon, { once: true });
     request.on('error', reject);
     request.on('response', (response) => {
-      const { statusCode: status } = response;
+      const { statusCode: status = 0 } = response;
+      trace?.onAnswer?.({ status });
       if (status === 200) {
         readText(response).then(resolve, reject);
         return;
@@ -129,7 +133,7 @@ export function createOpaClient({ url, timeoutMs, token, ca }: OpaClientOptions)
   }
 
   return {
-    post: (path, body) => ask({ method: 'POST', path, body }),
+    post: (path, body, trace) => ask({ method: 'POST', path, body, trace }),
     get: (path, signal) => ask({ method: 'GET', path }, signal),
     close() {
       isClosed = true;

@@ -26,11 +26,11 @@ export function createOpaAuthorizer(config: OpaConfig): Authorizer {
   const path = dataPath(policyPath);
   return {
     engine: 'opa',
-    async authorize(question) {
+    async authorize(question, trace) {
       const input = writeInput(question, new Date());
       if (input === undefined) return { allow: false, reason: 'the claims are nested too deep' };
       try {
-        return readDecision(await client.post(path, `{"input":${input}}`));
+        return readDecision(await client.post(path, `{"input":${input}}`, trace));
       } catch (error) {
         throw new S3Error('ServiceUnavailable', { cause: error });
       }

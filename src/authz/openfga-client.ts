@@ -1,6 +1,7 @@
 // The OpenFGA server as the official SDK talks to it.
 import type * as Sdk from '@openfga/sdk';
 import { createRequire } from 'node:module';
+import type { CallTrace } from '../call-trace.ts';
 import type { OpenFgaConfig } from '../config/config.ts';
 import { OpenFgaFault, type Answer } from './openfga-answers.ts';
 import type { TupleKey } from './openfga-question.ts';
@@ -17,6 +18,7 @@ export interface OpenFgaClient {
     checks: readonly TupleKey[],
     contextualTuples: readonly TupleKey[],
     signal: AbortSignal,
+    trace?: CallTrace,
   ): Promise<readonly Answer[]>;
   /** @throws OpenFgaFault when the store or the model is not there, or OpenFGA cannot be asked. */
   readModel(signal: AbortSignal): Promise<AuthorizationModel>;
@@ -53,16 +55,17 @@ export function createOpenFgaClient(config: OpenFgaConfig): OpenFgaClient {
   };
   const consistency = config.consistency as Sdk.ConsistencyPreference;
   return {
-    async check(checks, contextualTuples, signal) {
+    async check(checks, contextualTuples, signal, trace) {
+      const headers = Object.fromEntries(trace?.fields ?? []);
       const [first] = checks;
       if (first !== undefined && checks.length === 1) {
-        const options = { consistency, signal };
+        const options = { consistency, signal, headers };
         const one = { ...first, contextualTuples: [...contextualTuples] };
         const { allowed } = await call((client) => client.check(one, options));
         if (typeof allowed !== 'boolean') throw new OpenFgaFault('OpenFGA did not say whether it allows', 200);
         return [allowed];
       }
-      const options = { consistency, signal, maxBatchSize: batchSizeFor(contextualTuples) };
+      const options = { consistency, signal, headers, maxBatchSize: batchSizeFor(contextualTuples) };
       const batch = { checks: toBatch(checks, contextualTuples) };
       const { result } = await call((client) => client.batchCheck(batch, options));
       const answers = new Map(result.map((one) => [one.correlationId, one]));

@@ -1,4 +1,5 @@
 // The OpenFGA engine: whether the sender of a request has the configured relations with what it wants to write.
+import type { CallTrace } from '../call-trace.ts';
 import type { OpenFgaConfig } from '../config/config.ts';
 import { S3Error } from '../errors.ts';
 import type { Authorizer } from './authorizer.ts';
@@ -18,7 +19,7 @@ export function createOpenFgaAuthorizer(config: OpenFgaConfig): Authorizer {
   const client = createOpenFgaClient(config);
   return {
     engine: 'openfga',
-    async authorize(question) {
+    async authorize(question, trace) {
       let asked: OpenFgaQuestion;
       try {
         asked = makeQuestion(question);
@@ -26,7 +27,7 @@ export function createOpenFgaAuthorizer(config: OpenFgaConfig): Authorizer {
         if (error instanceof UnfitQuestion) return { allow: false, reason: error.message };
         throw error;
       }
-      const verdict = judge(asked.relations, await ask(asked));
+      const verdict = judge(asked.relations, await ask(asked, trace));
       if (verdict.kind === 'unknown') throw unavailable(verdict.fault);
       if (verdict.kind === 'allowed') return { allow: true };
       return { allow: false, reason: `lacks the relation ${verdict.relation}` };
@@ -41,10 +42,10 @@ export function createOpenFgaAuthorizer(config: OpenFgaConfig): Authorizer {
     },
   };
 
-  async function ask(asked: OpenFgaQuestion): Promise<readonly Answer[]> {
+  async function ask(asked: OpenFgaQuestion, trace: CallTrace | undefined): Promise<readonly Answer[]> {
     try {
       return await within(config.timeoutMs, (signal) =>
-        client.check(listChecks(asked), asked.contextualTuples, signal),
+        client.check(listChecks(asked), asked.contextualTuples, signal, trace),
       );
     } catch (error) {
       throw unavailable(error);

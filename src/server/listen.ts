@@ -47,6 +47,8 @@ export interface EdgeOptions {
 
 export interface Listener {
   readonly port: number;
+  /** Open ones, with a request or without. */
+  readonly connections: number;
   /** Accepts nothing more; resolves when the last request has been answered. */
   drain(): Promise<void>;
   /** Aborts every request with the reason; their handlers still clean up and answer. */
@@ -120,6 +122,9 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
 
   return {
     port,
+    get connections() {
+      return connections;
+    },
     drain: () =>
       new Promise((resolve) => {
         drained = resolve;

@@ -75,6 +75,7 @@ export class BodyReader implements RequestBody {
   readonly startedAt: number;
   #unread: Unread[] = [];
   #unreadBytes = 0;
+  #receivedBytes = 0;
   #tail: LentSlab | undefined;
   #tailLoan = 0;
   #fill = 0;
@@ -100,6 +101,10 @@ export class BodyReader implements RequestBody {
     return this.#ended;
   }
 
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
   get isPaused(): boolean {
     return this.#paused;
   }
@@ -107,6 +112,7 @@ export class BodyReader implements RequestBody {
   /** Takes what has arrived. The buffer is the server's: it is gone after this call. */
   push(arrived: ArrayBuffer, isLast: boolean): void {
     this.#lastByteAt = this.#room.nowSeconds;
+    this.#receivedBytes += arrived.byteLength;
     if (this.#failure === undefined && arrived.byteLength > 0) this.#copy(arrived);
     if (isLast) {
       // The connection lives on: its next request must find it being read.

@@ -1,5 +1,6 @@
 // The port to where objects are kept, and the limits that a backend declares.
 // One call is one attempt: whoever calls decides whether an S3Error with `retryable` is tried again.
+import type { CallTrace } from '../call-trace.ts';
 import type { Chunk } from '../http.ts';
 
 /** What a backend can take. Sizes in bytes. */
@@ -45,6 +46,8 @@ export interface OutgoingBody {
   readonly length: number | undefined;
   /** To be stored with it; not given when the header fields say it already. */
   readonly checksum?: BodyChecksum | undefined;
+  /** Milliseconds for which its bytes have waited for memory so far. */
+  readonly memoryWaitMs?: number;
   /**
    * The next chunk, or null after the last; the backend releases each when it needs it no longer (its bytes are written or
    * given up). Rejects when the upload has failed: the backend then sees to it that nothing becomes visible, and rethrows.
@@ -92,11 +95,18 @@ export interface PartsPage {
 export interface Storage {
   readonly limits: StorageLimits;
   /** Atomic: the object is whole or not there. */
-  putObject(object: ObjectAddress, headers: ObjectHeaders, body: OutgoingBody, signal: AbortSignal): Promise<Stored>;
+  putObject(
+    object: ObjectAddress,
+    headers: ObjectHeaders,
+    body: OutgoingBody,
+    signal: AbortSignal,
+    trace?: CallTrace,
+  ): Promise<Stored>;
   createMultipartUpload(
     object: ObjectAddress,
     headers: ObjectHeaders,
     signal: AbortSignal,
+    trace?: CallTrace,
   ): Promise<{ uploadId: string; headers: ReadonlyMap<string, string> }>;
   uploadPart(
     upload: UploadAddress,
@@ -104,6 +114,7 @@ export interface Storage {
     headers: ObjectHeaders,
     body: OutgoingBody,
     signal: AbortSignal,
+    trace?: CallTrace,
   ): Promise<Stored>;
   /** Also succeeds when the answer of an earlier attempt was lost but the object it made is there. */
   completeMultipartUpload(
@@ -111,13 +122,15 @@ export interface Storage {
     parts: readonly CompletedPart[],
     headers: ObjectHeaders,
     signal: AbortSignal,
+    trace?: CallTrace,
   ): Promise<Stored>;
-  abortMultipartUpload(upload: UploadAddress, signal: AbortSignal): Promise<void>;
+  abortMultipartUpload(upload: UploadAddress, signal: AbortSignal, trace?: CallTrace): Promise<void>;
   listParts(
     upload: UploadAddress,
     page: { maxParts: number; partNumberMarker: number },
     headers: ObjectHeaders,
     signal: AbortSignal,
+    trace?: CallTrace,
   ): Promise<PartsPage>;
   /** Rejects when the bucket cannot be reached or used. */
   checkReady(bucket: string, signal: AbortSignal): Promise<void>;

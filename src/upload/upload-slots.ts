@@ -26,6 +26,11 @@ export class UploadSlots {
     return this.#inUse;
   }
 
+  /** Requests that wait for a slot. */
+  get queued(): number {
+    return this.#queue.size;
+  }
+
   /**
    * Takes a slot; pair it with leave().
    * @throws S3Error SlowDown when none is free in time; the signal's reason when it is aborted.

@@ -1,5 +1,6 @@
 // One fetch of an identity provider's JWK set (RFC 7517, section 5), and what must be so before its keys are believed.
 import { createLocalJWKSet, errors, type JSONWebKeySet, type LocalJWKSet } from 'jose';
+import type { CallTrace } from '../../call-trace.ts';
 import type { KeySet } from './key-source.ts';
 
 /** A large provider's set has some ten keys and some ten KiB. */
@@ -16,6 +17,7 @@ export interface KeySetRequest {
   readonly timeoutMs: number;
   /** `alg` values of which the set must have a key for one. */
   readonly algorithms: readonly string[];
+  readonly trace?: CallTrace | undefined;
 }
 
 /**
@@ -23,15 +25,16 @@ export interface KeySetRequest {
  * @throws Error for whatever goes wrong on the way, and for anything but a JWK set with a usable key.
  */
 export async function fetchKeySet(
-  { url, timeoutMs, algorithms }: KeySetRequest,
+  { url, timeoutMs, algorithms, trace }: KeySetRequest,
   previous?: FetchedKeySet,
 ): Promise<FetchedKeySet> {
   const response = await fetch(url, {
     // A redirect would let whoever can cause one choose the keys.
     redirect: 'error',
     signal: AbortSignal.timeout(timeoutMs),
-    headers: { accept: 'application/jwk-set+json, application/json' },
+    headers: { accept: 'application/jwk-set+json, application/json', ...Object.fromEntries(trace?.fields ?? []) },
   });
+  trace?.onAnswer?.({ status: response.status });
   if (response.status !== 200) {
     await response.body?.cancel();
     throw new Error(`the JWK set was answered with status ${response.status}`);

@@ -1,10 +1,14 @@
 // The keys of an identity provider: when they are fetched, how long they are believed, and what holds while it is away.
+import type { CallTrace } from '../../call-trace.ts';
 import { S3Error } from '../../errors.ts';
 import type { KeySet, KeySource } from './key-source.ts';
 
 export interface JwksOptions<Keys extends KeySet> {
-  /** One fetch; given the keys that are held, it returns the same object when nothing has changed. */
-  readonly fetch: (previous: Keys | undefined) => Promise<Keys>;
+  /**
+   * One fetch; given the keys that are held, it returns the same object when nothing has changed. `cause` is of the request that
+   * it is made for, when one cannot go on without it.
+   */
+  readonly fetch: (previous: Keys | undefined, cause?: CallTrace) => Promise<Keys>;
   readonly cacheTtlMs: number;
   readonly cooldownMs: number;
   readonly maxStaleMs: number;
@@ -49,18 +53,18 @@ export class Jwks<Keys extends KeySet> implements KeySource {
     this.#begin();
   }
 
-  current(): Keys | undefined {
+  current(trace?: CallTrace): Keys | undefined {
     const { cacheTtlMs, maxStaleMs } = this.#options;
     const now = this.#nowMs();
     const ageMs = now - this.#fetchedAtMs;
     if (ageMs < refreshShare * cacheTtlMs && ageMs < maxStaleMs) return this.#keys;
-    if (this.#hasCooledDown(this.#failedAtMs, now)) this.#begin();
+    if (this.#hasCooledDown(this.#failedAtMs, now)) this.#begin(trace);
     const isAway = now - this.#failedAtMs < this.#awayMs;
     return ageMs < maxStaleMs && (ageMs < cacheTtlMs || isAway) ? this.#keys : undefined;
   }
 
-  async load(): Promise<Keys> {
-    const held = this.current();
+  async load(trace?: CallTrace): Promise<Keys> {
+    const held = this.current(trace);
     if (held !== undefined) return held;
     await this.#pending;
     const keys = this.current();
@@ -70,12 +74,12 @@ export class Jwks<Keys extends KeySet> implements KeySource {
     throw new S3Error('ServiceUnavailable', { cause, retryAfterMs });
   }
 
-  async renew(): Promise<boolean> {
+  async renew(trace?: CallTrace): Promise<boolean> {
     const now = this.#nowMs();
     if (this.#pending === undefined) {
       if (!this.#hasCooledDown(this.#failedAtMs, now) || !this.#hasCooledDown(this.#soughtAtMs, now)) return false;
       this.#soughtAtMs = now;
-      this.#begin();
+      this.#begin(trace);
     }
     await this.#pending;
     return true;
@@ -85,13 +89,13 @@ export class Jwks<Keys extends KeySet> implements KeySource {
     return now - sinceMs >= this.#options.cooldownMs;
   }
 
-  #begin(): void {
-    this.#pending ??= this.#fetch().finally(() => (this.#pending = undefined));
+  #begin(trace?: CallTrace): void {
+    this.#pending ??= this.#fetch(trace).finally(() => (this.#pending = undefined));
   }
 
-  async #fetch(): Promise<void> {
+  async #fetch(trace: CallTrace | undefined): Promise<void> {
     try {
-      this.#keys = await this.#options.fetch(this.#keys);
+      this.#keys = await this.#options.fetch(this.#keys, trace);
       this.#fetchedAtMs = this.#nowMs();
     } catch (error) {
       this.#failedAtMs = this.#nowMs();

@@ -1,9 +1,11 @@
 // Verifies tokens that are JWTs (RFC 7519): signature, times, issuer, audience, and the claims that a bucket asks for.
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import { LRUCache } from 'lru-cache';
+import type { CallTrace } from '../../call-trace.ts';
 import type { JwtConfig, JwksConfig } from '../../config/config.ts';
 import { S3Error } from '../../errors.ts';
 import type { JwtPrincipal } from '../principal.ts';
+import type { WatchFetch } from '../authentication.ts';
 import { unauthorized } from '../unauthorized.ts';
 import { createClaimsCheck } from './claim-rules.ts';
 import { fetchKeySet, type FetchedKeySet } from './fetch-key-set.ts';
@@ -14,11 +16,12 @@ import { createFixedKeys, type KeySet, type KeySource } from './key-source.ts';
  * Rejects with S3Error Unauthorized, whose cause says what is wrong and holds nothing of the token; ServiceUnavailable when
  * the identity provider's keys cannot be had.
  */
-export type JwtVerifier = (token: string) => Promise<JwtPrincipal>;
+export type JwtVerifier = (token: string, trace?: CallTrace) => Promise<JwtPrincipal>;
 
 export interface JwtVerifierOptions {
   /** The identity provider's keys could not be fetched: called at most once in each cool-down. */
-  readonly onFetchFailed?: (error: unknown) => void;
+  readonly onFetchFailed?: ((error: unknown) => void) | undefined;
+  readonly watchFetch?: WatchFetch | undefined;
 }
 
 /** Base64url, three times: jose would also take white space and padding, and so many spellings of one token. */
@@ -37,13 +40,13 @@ const maxKeysTried = 16;
  * long as the keys that it was verified with are the ones to use.
  * @throws Error when the key does not fit an algorithm, the address of keys is none, or a rule's pattern is not RE2's.
  */
-export function createJwtVerifier(config: JwtConfig, { onFetchFailed }: JwtVerifierOptions = {}): JwtVerifier {
+export function createJwtVerifier(config: JwtConfig, services: JwtVerifierOptions = {}): JwtVerifier {
   const { issuer, audience, clockSkewSeconds } = config;
   // RFC 9864, section 2.2: Ed25519 is the new name of what EdDSA means here.
   const algorithms = config.algorithms.flatMap((name) => (name === 'EdDSA' ? [name, 'Ed25519'] : [name]));
   const source: KeySource =
     config.key.kind === 'jwks'
-      ? createJwks(config.key, algorithms, onFetchFailed)
+      ? createJwks(config.key, algorithms, services)
       : createFixedKeys(config.key, config.algorithms);
   const findBrokenRule = createClaimsCheck(config.claims);
   const verify = createVerification(source, {
@@ -58,11 +61,11 @@ export function createJwtVerifier(config: JwtConfig, { onFetchFailed }: JwtVerif
     sizeCalculation: (_, token) => Math.max(token.length, smallestEntry),
   });
 
-  return async (token) => {
+  return async (token, trace) => {
     const hit = known.get(token);
     if (hit !== undefined && hit.keys === source.current() && isNow(hit, clockSkewSeconds)) return hit.principal;
     if (!compactJws.test(token)) throw unauthorized('not a compact JWS');
-    const { claims, keys } = await verify(token);
+    const { claims, keys } = await verify(token, trace);
     const brokenRule = findBrokenRule(claims);
     if (brokenRule !== undefined) throw unauthorized(`the rule for the claim "${brokenRule}" does not hold`);
     const verified = toKnownToken(claims, keys);
@@ -75,7 +78,7 @@ export function createJwtVerifier(config: JwtConfig, { onFetchFailed }: JwtVerif
 function createJwks(
   { url, timeoutMs, ...times }: JwksConfig,
   algorithms: readonly string[],
-  onFetchFailed: JwtVerifierOptions['onFetchFailed'],
+  { onFetchFailed, watchFetch = (fetch) => fetch() }: JwtVerifierOptions,
 ): KeySource {
   const { protocol, username, password } = new URL(url);
   // A name and password would stand in every error that fetch makes, and fetch takes none.
@@ -84,7 +87,8 @@ function createJwks(
   }
   return new Jwks<FetchedKeySet>({
     ...times,
-    fetch: (previous) => fetchKeySet({ url, timeoutMs, algorithms }, previous),
+    fetch: (previous, cause) =>
+      watchFetch((trace) => fetchKeySet({ url, timeoutMs, algorithms, trace }, previous), cause),
     onFetchFailed,
   });
 }
@@ -95,22 +99,25 @@ interface Verified {
 }
 
 /** Rejects as a JwtVerifier does. */
-function createVerification(source: KeySource, options: JWTVerifyOptions): (token: string) => Promise<Verified> {
-  return async (token) => {
+function createVerification(
+  source: KeySource,
+  options: JWTVerifyOptions,
+): (token: string, trace?: CallTrace) => Promise<Verified> {
+  return async (token, trace) => {
     // Once more after a fetch that was under way when the token came, and once more after one that was made for it.
     for (let fetches = 0; ; fetches++) {
       const attempt: Attempt = { keys: undefined, hasKeyId: false };
       try {
-        return await verifyWith(attempt, token);
+        return await verifyWith(attempt, token, trace);
       } catch (error) {
         if (error instanceof S3Error) throw error;
-        if (fetches === 2 || !mayHaveNewKey(error, attempt) || !(await source.renew()))
+        if (fetches === 2 || !mayHaveNewKey(error, attempt) || !(await source.renew(trace)))
           throw unauthorized(faultOf(error));
       }
     }
   };
 
-  async function verifyWith(attempt: Attempt, token: string): Promise<Verified> {
+  async function verifyWith(attempt: Attempt, token: string, trace: CallTrace | undefined): Promise<Verified> {
     try {
       const { payload } = await jwtVerify(
         token,
@@ -118,7 +125,7 @@ function createVerification(source: KeySource, options: JWTVerifyOptions): (toke
           // RFC 7797, section 7: unencoded payloads are not for JWTs, whether `crit` says so or not.
           if (header.b64 === false) throw unauthorized('an unencoded payload');
           attempt.hasKeyId = header.kid !== undefined;
-          attempt.keys = await source.load();
+          attempt.keys = await source.load(trace);
           return attempt.keys.find(header, jws);
         },
         options,

@@ -1,6 +1,7 @@
 // Where a verifier has its keys from: a secret or a public key that stays, or an identity provider that changes its own.
 import { createPublicKey, createSecretKey, type KeyObject, type webcrypto } from 'node:crypto';
 import type { JWTVerifyGetKey } from 'jose';
+import type { CallTrace } from '../../call-trace.ts';
 import type { JwtAlgorithm, JwtKeyConfig } from '../../config/config.ts';
 
 /** The keys of one moment. Another object means other keys: what was verified with these says nothing about those. */
@@ -16,9 +17,9 @@ export interface KeySource {
    * The keys, waited for if need be.
    * @throws S3Error ServiceUnavailable when they cannot be had.
    */
-  load(): Promise<KeySet>;
+  load(trace?: CallTrace): Promise<KeySet>;
   /** After a token that names a key which is not there. @returns whether looking again may help. */
-  renew(): Promise<boolean>;
+  renew(trace?: CallTrace): Promise<boolean>;
 }
 
 /** @throws Error when the key does not fit an algorithm. */

@@ -1,6 +1,7 @@
 // Completing a multipart upload, whose answer may be lost although the object was made.
 import { createHash } from 'node:crypto';
 import type { CompletedPart as SdkPart, CompleteMultipartUploadOutput } from '@aws-sdk/client-s3';
+import type { CallTrace } from '../../call-trace.ts';
 import { S3Error } from '../../errors.ts';
 import type { CompletedPart, ObjectHeaders, Storage, Stored, UploadAddress } from '../storage.ts';
 import type { ControlClient } from './control-client.ts';
@@ -11,17 +12,17 @@ const maxRemembered = 1000;
 
 export function createCompleteUpload(client: ControlClient): Storage['completeMultipartUpload'] {
   const lost = new Set<string>();
-  return async (upload, parts, headers, signal) => {
+  return async (upload, parts, headers, signal, trace) => {
     // Not every service says so itself, or says it first.
     if (parts.some(({ partNumber }, i) => partNumber <= (parts[i - 1]?.partNumber ?? 0)))
       throw new S3Error('InvalidPartOrder');
     try {
-      const stored = await complete(client, upload, parts, { headers, signal });
+      const stored = await complete(client, upload, parts, { headers, signal, trace });
       lost.delete(upload.uploadId);
       return stored;
     } catch (error) {
       if (!(error instanceof S3Error) || !mayHaveSucceeded(error, lost.has(upload.uploadId))) throw error;
-      const stored = await findStored(client, upload, parts, { headers, signal });
+      const stored = await findStored(client, upload, parts, { headers, signal, trace });
       if (stored === undefined && error.retryable && lost.size < maxRemembered) lost.add(upload.uploadId);
       else lost.delete(upload.uploadId);
       if (stored === undefined) throw error;
@@ -33,13 +34,14 @@ export function createCompleteUpload(client: ControlClient): Storage['completeMu
 interface CallOptions {
   readonly headers: ObjectHeaders;
   readonly signal: AbortSignal;
+  readonly trace: CallTrace | undefined;
 }
 
 async function complete(
   client: ControlClient,
   { bucket, key, uploadId }: UploadAddress,
   parts: readonly CompletedPart[],
-  { headers, signal }: CallOptions,
+  { headers, signal, trace }: CallOptions,
 ): Promise<Stored> {
   const MultipartUpload = { Parts: parts.map(toSdkPart) };
   const answer = await client.call({
@@ -47,6 +49,7 @@ async function complete(
       new sdk.CompleteMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId, MultipartUpload }),
     headers,
     signal,
+    trace,
   });
   const etag = answer.output.ETag;
   // An answer without it is no answer: whether the object is there is then asked of the backend.
@@ -69,7 +72,7 @@ async function findStored(
   client: ControlClient,
   { bucket, key }: UploadAddress,
   parts: readonly CompletedPart[],
-  { headers, signal }: CallOptions,
+  { headers, signal, trace }: CallOptions,
 ): Promise<Stored | undefined> {
   const readHeaders = new Map([...headers].filter(([name]) => isForReading.test(name)));
   const answer = await client
@@ -77,6 +80,7 @@ async function findStored(
       command: (sdk) => new sdk.HeadObjectCommand({ Bucket: bucket, Key: key }),
       headers: readHeaders,
       signal,
+      trace,
     })
     .catch((error: unknown) => {
       signal.throwIfAborted();

@@ -6,6 +6,7 @@ import type {
   ServiceInputTypes,
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3';
+import type { CallTrace } from '../../call-trace.ts';
 import type { ObjectHeaders } from '../storage.ts';
 import type { CredentialSource } from './credential-source.ts';
 import { checkHeaderField } from './header-field.ts';
@@ -40,6 +41,7 @@ export interface ControlCall<Input extends ServiceInputTypes, Output extends Ser
   /** Sent and signed as they are, beside what the command sends. */
   readonly headers: ObjectHeaders;
   readonly signal: AbortSignal;
+  readonly trace?: CallTrace | undefined;
 }
 
 export interface ControlClient {
@@ -64,13 +66,13 @@ export function createControlClient(options: ControlClientOptions): ControlClien
     return { sdk, client };
   };
   return {
-    async call({ command, headers, signal }) {
+    async call({ command, headers, signal, trace }) {
       signal.throwIfAborted();
       for (const [name, value] of headers) checkHeaderField(name, value);
       const { sdk, client } = await (loading ??= load());
       const prepared = command(sdk);
       const answerHeaders = new Map<string, string>();
-      addHeaders(prepared, headers, answerHeaders);
+      addHeaders(prepared, { headers, trace }, answerHeaders);
       try {
         const output = await client.send(prepared, { abortSignal: signal });
         return { output, headers: answerHeaders };
@@ -119,7 +121,7 @@ function createClient(sdk: Sdk, options: ControlClientOptions): S3Client {
 /** Header fields are given to the request itself rather than to the command's input, which has no member for some of them. */
 function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
   command: Command<Input, Output>,
-  headers: ObjectHeaders,
+  { headers, trace }: Pick<ControlCall<Input, Output>, 'headers' | 'trace'>,
   answerHeaders: Map<string, string>,
 ): void {
   command.middlewareStack.add(
@@ -135,8 +137,10 @@ function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutpu
     (next) => async (args) => {
       const sent = headersOf(args.request);
       for (const name of headers.keys()) sent[name] = Buffer.from(sent[name] ?? '').toString('latin1');
+      for (const [name, value] of trace?.fields ?? []) sent[name] = value;
       const result = await next(args);
       for (const [name, value] of Object.entries(headersOf(result.response))) answerHeaders.set(name, value);
+      trace?.onAnswer?.({ status: statusOf(result.response), requestId: answerHeaders.get('x-amz-request-id') });
       return result;
     },
     { step: 'deserialize', priority: 'high', name: 'encodeObjectHeaders' },
@@ -146,6 +150,11 @@ function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutpu
 function headersOf(message: unknown): Record<string, string> {
   if (!hasHeaders(message)) throw new TypeError('an HTTP message of the SDK has no headers');
   return message.headers;
+}
+
+function statusOf(message: unknown): number {
+  const isAnswer = typeof message === 'object' && message !== null && 'statusCode' in message;
+  return isAnswer ? Number(message.statusCode) : 0;
 }
 
 function hasHeaders(message: unknown): message is { headers: Record<string, string> } {

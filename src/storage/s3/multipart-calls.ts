@@ -11,31 +11,34 @@ const noHeaders: ReadonlyMap<string, string> = new Map();
 
 export function createMultipartCalls(client: ControlClient): MultipartCalls {
   return {
-    async createMultipartUpload({ bucket, key }, headers, signal) {
+    async createMultipartUpload({ bucket, key }, headers, signal, trace) {
       const answer = await client.call({
         command: (sdk) => new sdk.CreateMultipartUploadCommand({ Bucket: bucket, Key: key }),
         headers,
         signal,
+        trace,
       });
       const uploadId = answer.output.UploadId;
       if (uploadId === undefined || uploadId === '') throw unusable('an upload without an id');
       return { uploadId, headers: pickShownHeaders(answer.headers) };
     },
 
-    async abortMultipartUpload({ bucket, key, uploadId }, signal) {
+    async abortMultipartUpload({ bucket, key, uploadId }, signal, trace) {
       await client.call({
         command: (sdk) => new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId }),
         headers: noHeaders,
         signal,
+        trace,
       });
     },
 
-    async listParts({ bucket, key, uploadId }, { maxParts, partNumberMarker }, headers, signal) {
+    async listParts({ bucket, key, uploadId }, { maxParts, partNumberMarker }, headers, signal, trace) {
       const input = { Bucket: bucket, Key: key, UploadId: uploadId, MaxParts: maxParts };
       const { output } = await client.call({
         command: (sdk) => new sdk.ListPartsCommand({ ...input, PartNumberMarker: String(partNumberMarker) }),
         headers,
         signal,
+        trace,
       });
       const isTruncated = output.IsTruncated ?? false;
       return {

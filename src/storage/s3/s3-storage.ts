@@ -1,4 +1,5 @@
 // Objects in any S3-compatible service: bodies over connections of our own, everything else by the AWS SDK.
+import type { CallTrace } from '../../call-trace.ts';
 import { S3Error } from '../../errors.ts';
 import { encodeKey, percentEncode } from '../../uri/percent-encode.ts';
 import type { ObjectAddress, ObjectHeaders, OutgoingBody, Storage, StorageLimits, Stored } from '../storage.ts';
@@ -66,7 +67,7 @@ export function createS3Storage(options: S3StorageOptions): Storage {
   const multipart = createMultipartCalls(client);
 
   const put = async (request: PutRequest): Promise<Stored> => {
-    const { address, query, signal } = request;
+    const { address, query, signal, trace } = request;
     if (request.body.length === undefined) throw new S3Error('MissingContentLength');
     checkKey(address.key);
     const framed = frameBody(request.headers, request.body, request.body.length);
@@ -78,12 +79,14 @@ export function createS3Storage(options: S3StorageOptions): Storage {
     const target = query === '' ? path : `${path}?${query}`;
     const answer = await sendRequest({
       pool: pools.to(route),
-      head: () => `PUT ${target} HTTP/1.1\r\n${sign(toSign, signer, Date.now())}content-length: ${length}\r\n\r\n`,
+      head: () =>
+        `PUT ${target} HTTP/1.1\r\n${sign(toSign, signer, Date.now())}${linesOf(trace)}content-length: ${length}\r\n\r\n`,
       length,
       body,
       signal,
       totalMs: timeouts.totalMs,
     }).finally(() => framed.release());
+    trace?.onAnswer?.({ status: answer.status, requestId: answer.headers.get('x-amz-request-id') });
     if (answer.status === 200) return toStored(answer);
     const refusal = readRefusal(answer);
     if (refusal.hasExpiredCredentials) credentials.discard();
@@ -92,16 +95,16 @@ export function createS3Storage(options: S3StorageOptions): Storage {
 
   return {
     limits,
-    putObject: (address, headers, body, signal) => put({ address, query: '', headers, body, signal }),
-    uploadPart: (address, partNumber, headers, body, signal) => {
+    putObject: (address, headers, body, signal, trace) => put({ address, query: '', headers, body, signal, trace }),
+    uploadPart: (address, partNumber, headers, body, signal, trace) => {
       const query = `partNumber=${partNumber}&uploadId=${percentEncode(address.uploadId)}`;
-      return put({ address, query, headers, body, signal });
+      return put({ address, query, headers, body, signal, trace });
     },
     completeMultipartUpload: createCompleteUpload(client),
     ...multipart,
-    createMultipartUpload: async (address, headers, signal) => {
+    createMultipartUpload: async (address, headers, signal, trace) => {
       checkKey(address.key);
-      return multipart.createMultipartUpload(address, headers, signal);
+      return multipart.createMultipartUpload(address, headers, signal, trace);
     },
     close: () => {
       pools.close();
@@ -118,6 +121,14 @@ interface PutRequest {
   readonly headers: ObjectHeaders;
   readonly body: OutgoingBody;
   readonly signal: AbortSignal;
+  readonly trace: CallTrace | undefined;
+}
+
+function linesOf(trace: CallTrace | undefined): string {
+  if (trace === undefined) return '';
+  let lines = '';
+  for (const [name, value] of trace.fields) lines += `${name}: ${value}\r\n`;
+  return lines;
 }
 
 function toStored(answer: Answer): Stored {

@@ -69,6 +69,8 @@ export class ByteBudget {
   readonly #reserveWaiters = new Set<ReserveWaiter>();
   readonly #reliefWaiters = new Set<() => void>();
   #lentBytes = 0;
+  #waits = 0;
+  #waitedMs = 0;
   #reservedBytes = 0;
   #coveredBytes = 0;
   #trimTimer: NodeJS.Timeout | undefined;
@@ -83,6 +85,16 @@ export class ByteBudget {
 
   get lentBytes(): number {
     return this.#lentBytes;
+  }
+
+  /** How often uploads have waited for memory, and for how long together: to take one more chunk, or to set a part aside. */
+  get waits(): { readonly count: number; readonly ms: number } {
+    return { count: this.#waits, ms: this.#waitedMs };
+  }
+
+  waited(ms: number): void {
+    this.#waits++;
+    this.#waitedMs += ms;
   }
 
   get isTight(): boolean {
@@ -184,8 +196,10 @@ export class ByteBudget {
   /** As tryReserve, but waits its turn. Resolves false when the time is over or the signal aborted. */
   reserve(bytes: number, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     if (this.tryReserve(bytes)) return Promise.resolve(true);
+    const startedAt = performance.now();
     return new Promise((resolve) => {
       const settle = (granted: boolean) => {
+        this.waited(performance.now() - startedAt);
         clearTimeout(timer);
         signal.removeEventListener('abort', giveUp);
         this.#reserveWaiters.delete(waiter);

@@ -1,7 +1,7 @@
 // The bytes of one part (or of one PutObject) between the client and the backend: they can be sent while they still
 // arrive, and sent again from the first byte as long as all of them are kept.
 import type { Chunk } from '../../http.ts';
-import type { OutgoingBody } from '../../storage/storage.ts';
+import type { BodyChecksum, OutgoingBody } from '../../storage/storage.ts';
 import type { UploadMemory } from './upload-memory.ts';
 
 /** A client that sends in crumbs would make more bookkeeping than bytes: such a part is not kept. */
@@ -101,11 +101,20 @@ export class HeldPart {
   }
 
   /** The part from its first byte, for one attempt to send it; only one attempt at a time, and only while `canBeSent`. */
-  startAttempt(): OutgoingBody {
+  startAttempt(checksum?: BodyChecksum): OutgoingBody {
     if (!this.canBeSent) throw new Error('the part is no longer whole');
     this.#next = 0;
     this.#attempt++;
-    return { length: this.#length, read: () => this.#read() };
+    const memory = this.#memory;
+    const waitedBeforeMs = memory.waitedMs;
+    return {
+      length: this.#length,
+      checksum,
+      read: () => this.#read(),
+      get memoryWaitMs() {
+        return memory.waitedMs - waitedBeforeMs;
+      },
+    };
   }
 
   /** Gives back what has been sent; the part can then not be sent again. */

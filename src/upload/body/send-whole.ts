@@ -23,7 +23,7 @@ export async function sendWhole(
 ): Promise<Stored> {
   const memory = new UploadMemory(budget);
   const part = new HeldPart(memory, body.length);
-  const startAttempt = (): OutgoingBody => ({ ...part.startAttempt(), checksum: body.checksum });
+  const startAttempt = (): OutgoingBody => part.startAttempt(body.checksum);
   try {
     // A body that lies in one chunk is verified before anything is asked of the backend.
     await feedOnce(part, body, memory);

@@ -8,6 +8,7 @@ export class UploadMemory implements Holder {
   #heldBytes = 0;
   #keptBytes = 0;
   #isClosed = false;
+  #waitedMs = 0;
   #wake: (() => void) | undefined;
 
   constructor(budget: ByteBudget) {
@@ -17,6 +18,11 @@ export class UploadMemory implements Holder {
 
   get keptBytes(): number {
     return this.#keptBytes;
+  }
+
+  /** How long room() has kept this upload waiting, in milliseconds. */
+  get waitedMs(): number {
+    return this.#waitedMs;
   }
 
   /** Whether a new part shall be kept after it is sent, so that it can be sent again. */
@@ -61,11 +67,15 @@ export class UploadMemory implements Holder {
         this.dropKept();
         continue;
       }
+      const startedAt = performance.now();
       await new Promise<void>((resolve) => {
         const wake = () => resolve();
         this.#wake = wake;
         this.#budget.onceRelieved(wake);
       });
+      const waitedMs = performance.now() - startedAt;
+      this.#waitedMs += waitedMs;
+      this.#budget.waited(waitedMs);
     }
   }
 

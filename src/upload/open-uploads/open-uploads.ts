@@ -37,8 +37,10 @@ export interface OpenUpload {
 export interface OpenUploads {
   /** Uploads whose abort has failed so far and goes on in the background. */
   readonly abortsPending: number;
-  /** Remembers the upload until it is completed or aborted. */
-  opened(bucketName: string, upload: UploadAddress): Promise<OpenUpload>;
+  /** Uploads of this process that are not known to be completed or gone. */
+  readonly journalEntries: number;
+  /** Remembers the upload until it is completed or aborted; the request's own abort goes through `storage`. */
+  opened(bucketName: string, upload: UploadAddress, storage: Storage): Promise<OpenUpload>;
   /** Aborts what processes that are no more have left open. Never rejects. */
   sweep(): Promise<void>;
   close(): Promise<void>;
@@ -58,9 +60,12 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
   const timer = setInterval(() => void sweep(), sweepEveryMs).unref();
 
   /** One attempt. @returns whether the upload is gone. */
-  async function tryAbort(entry: JournalEntry, signal: AbortSignal): Promise<boolean> {
+  async function tryAbort(
+    entry: JournalEntry,
+    signal: AbortSignal,
+    storage = storageOf(entry.bucketName),
+  ): Promise<boolean> {
     try {
-      const storage = storageOf(entry.bucketName);
       if (storage === undefined) throw new Error(`bucket ${entry.bucketName} is no longer configured`);
       await storage.abortMultipartUpload(entry, signal);
     } catch (error) {
@@ -117,8 +122,11 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
     get abortsPending() {
       return pending.size;
     },
+    get journalEntries() {
+      return journal.entries;
+    },
     sweep,
-    async opened(bucketName, upload) {
+    async opened(bucketName, upload, storage) {
       const entry: JournalEntry = { bucketName, bucket: upload.bucket, key: upload.key, uploadId: upload.uploadId };
       const forget = await journal.add(entry).catch((error: unknown) => {
         // The upload goes on: only a crash would now leave it behind.
@@ -128,7 +136,7 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
       return {
         completed: forget,
         async abort() {
-          if (!(await tryAbort(entry, AbortSignal.timeout(firstAbortMs)))) {
+          if (!(await tryAbort(entry, AbortSignal.timeout(firstAbortMs), storage))) {
             void abortInBackground(entry, forget);
             return;
           }

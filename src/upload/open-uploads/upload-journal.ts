@@ -18,6 +18,8 @@ export interface FoundEntry {
 }
 
 export interface UploadJournal {
+  /** Of this process. */
+  readonly entries: number;
   /** @returns forgets the entry. */
   add(entry: JournalEntry): Promise<() => Promise<void>>;
   /** Entries left behind by processes that are no more. Folders with nothing in them are removed on the way. */
@@ -32,13 +34,22 @@ export async function openJournal(stateDir: string): Promise<UploadJournal> {
   await mkdir(own, { recursive: true, mode: 0o700 });
   const unlock = await lockFolder(own);
 
+  let entries = 0;
+
   return {
+    get entries() {
+      return entries;
+    },
     async add(entry) {
       const path = join(own, `${randomUUID()}.json`);
       // Written beside and renamed: a reader never sees half of it.
       await writeFile(`${path}.tmp`, JSON.stringify(entry), { mode: 0o600 });
       await rename(`${path}.tmp`, path);
-      return () => rm(path, { force: true });
+      entries++;
+      return async () => {
+        entries--;
+        await rm(path, { force: true });
+      };
     },
     async findAbandoned() {
       const found: FoundEntry[] = [];

@@ -143,7 +143,7 @@ async function inMultipartUpload(
     retrying,
   );
   const upload: UploadAddress = { ...object, uploadId };
-  const open = await openUploads.opened(configuredBucket, upload);
+  const open = await openUploads.opened(configuredBucket, upload, storage);
   let stored: Stored;
   try {
     const parts = await sendParts(upload);

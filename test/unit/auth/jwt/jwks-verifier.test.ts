@@ -137,7 +137,7 @@ describe('keys that change', () => {
     await verify(await byOne());
     server.serve(oneJwk, twoJwk);
     const tokens = await Promise.all([byTwo(), byOne(), byTwo()]);
-    for (const principal of await Promise.all(tokens.map(verify)))
+    for (const principal of await Promise.all(tokens.map((token) => verify(token))))
       expect(principal).toMatchObject({ subject: 'alice' });
     expect(server.requestCount()).toBe(2);
   });

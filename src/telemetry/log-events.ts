@@ -1,0 +1,38 @@
+// What the log is told besides requests: neighbours that fail, signatures that do not match, uploads that are given up.
+import type { AuthServices } from '../auth/authentication.ts';
+import type { AuthorizationEvents } from '../authz/create-authorizer.ts';
+import type { Log } from '../log.ts';
+import type { OpenUploadsEvents } from '../upload/open-uploads/open-uploads.ts';
+
+export function logAuthentication(log: Log, bucket: string): Pick<AuthServices, 'onMismatch' | 'onFetchFailed'> {
+  return {
+    onMismatch: (details) => log.debug({ bucket, ...details }, 'a signature did not match; this is what was expected'),
+    onFetchFailed: (error) =>
+      log.warn({ bucket, err: error }, 'the keys of the identity provider could not be fetched'),
+  };
+}
+
+/** Once a second, with how many requests it was since the last time. */
+export function logFailedOpen(log: Log, bucket: string): AuthorizationEvents['onFailedOpen'] {
+  const seen = new Map<string, { atMs: number; requests: number }>();
+  return (engine, error) => {
+    const nowMs = performance.now();
+    const known = seen.get(engine) ?? { atMs: -Infinity, requests: 0 };
+    known.requests++;
+    seen.set(engine, known);
+    if (nowMs - known.atMs < 1000) return;
+    const { requests } = known;
+    seen.set(engine, { atMs: nowMs, requests: 0 });
+    log.warn({ bucket, engine, requests, err: error }, 'let through without being authorized (fail_mode: open)');
+  };
+}
+
+export function logOpenUploads(log: Log): OpenUploadsEvents {
+  return {
+    aborted: ({ bucketName }) => log.debug({ bucket: bucketName }, 'multipart upload aborted'),
+    abortFailed: ({ bucketName }, error) =>
+      log.warn({ bucket: bucketName, err: error }, 'abort of a multipart upload failed; it will be tried again'),
+    swept: ({ bucketName }) => log.info({ bucket: bucketName }, 'multipart upload of an earlier process aborted'),
+    journalFailed: (error) => log.error({ err: error }, 'the journal of open uploads could not be written or read'),
+  };
+}

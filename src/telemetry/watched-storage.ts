@@ -1,0 +1,195 @@
+// A storage of which every call is seen: how long it took, what it moved, and who kept whom waiting.
+import type { CallTrace } from '../call-trace.ts';
+import type { Chunk } from '../http.ts';
+import type {
+  CompletedPart,
+  ObjectAddress,
+  ObjectHeaders,
+  OutgoingBody,
+  PartsPage,
+  Storage,
+  StorageLimits,
+  Stored,
+  UploadAddress,
+} from '../storage/storage.ts';
+
+/** S3's names of the calls. */
+export type StorageCallName =
+  | 'PutObject'
+  | 'CreateMultipartUpload'
+  | 'UploadPart'
+  | 'CompleteMultipartUpload'
+  | 'AbortMultipartUpload'
+  | 'ListParts';
+
+export interface StorageCall {
+  readonly name: StorageCallName;
+  readonly object: ObjectAddress;
+  /** Of UploadPart. */
+  readonly partNumber?: number;
+  /** Of CompleteMultipartUpload. */
+  readonly parts?: number;
+}
+
+/** What one attempt came to. */
+export interface StorageCallEnd {
+  readonly durationMs: number;
+  /** Undefined: it succeeded. */
+  readonly error: unknown;
+  /** Of the body, taken by the backend. */
+  readonly bytes: number;
+  /** On `performance.now()`'s clock: when the first bytes of the body were there to be sent. */
+  readonly firstBytesAtMs: number | undefined;
+  /** For how long the backend had nothing to take, because the client had sent nothing more, or memory was short. */
+  readonly clientWaitMs: number;
+  /** For how long the body had bytes to give and the backend did not ask for them. */
+  readonly backendWaitMs: number;
+  /** Of `clientWaitMs`, what was waited for memory. */
+  readonly memoryWaitMs: number;
+}
+
+export interface StorageWatcher {
+  begin(call: StorageCall): { readonly trace?: CallTrace | undefined; readonly end: (end: StorageCallEnd) => void };
+}
+
+export class WatchedStorage implements Storage {
+  readonly #storage: Storage;
+  readonly #watcher: StorageWatcher;
+
+  constructor(storage: Storage, watcher: StorageWatcher) {
+    this.#storage = storage;
+    this.#watcher = watcher;
+  }
+
+  get limits(): StorageLimits {
+    return this.#storage.limits;
+  }
+
+  putObject(object: ObjectAddress, headers: ObjectHeaders, body: OutgoingBody, signal: AbortSignal): Promise<Stored> {
+    const seen = new SeenBody(body);
+    return this.#call({ name: 'PutObject', object }, seen, (trace) =>
+      this.#storage.putObject(object, headers, seen, signal, trace),
+    );
+  }
+
+  createMultipartUpload(
+    object: ObjectAddress,
+    headers: ObjectHeaders,
+    signal: AbortSignal,
+  ): Promise<{ uploadId: string; headers: ReadonlyMap<string, string> }> {
+    return this.#call({ name: 'CreateMultipartUpload', object }, undefined, (trace) =>
+      this.#storage.createMultipartUpload(object, headers, signal, trace),
+    );
+  }
+
+  uploadPart(
+    upload: UploadAddress,
+    partNumber: number,
+    headers: ObjectHeaders,
+    body: OutgoingBody,
+    signal: AbortSignal,
+  ): Promise<Stored> {
+    const seen = new SeenBody(body);
+    return this.#call({ name: 'UploadPart', object: upload, partNumber }, seen, (trace) =>
+      this.#storage.uploadPart(upload, partNumber, headers, seen, signal, trace),
+    );
+  }
+
+  completeMultipartUpload(
+    upload: UploadAddress,
+    parts: readonly CompletedPart[],
+    headers: ObjectHeaders,
+    signal: AbortSignal,
+  ): Promise<Stored> {
+    return this.#call({ name: 'CompleteMultipartUpload', object: upload, parts: parts.length }, undefined, (trace) =>
+      this.#storage.completeMultipartUpload(upload, parts, headers, signal, trace),
+    );
+  }
+
+  abortMultipartUpload(upload: UploadAddress, signal: AbortSignal): Promise<void> {
+    return this.#call({ name: 'AbortMultipartUpload', object: upload }, undefined, (trace) =>
+      this.#storage.abortMultipartUpload(upload, signal, trace),
+    );
+  }
+
+  listParts(
+    upload: UploadAddress,
+    page: { maxParts: number; partNumberMarker: number },
+    headers: ObjectHeaders,
+    signal: AbortSignal,
+  ): Promise<PartsPage> {
+    return this.#call({ name: 'ListParts', object: upload }, undefined, (trace) =>
+      this.#storage.listParts(upload, page, headers, signal, trace),
+    );
+  }
+
+  checkReady(bucket: string, signal: AbortSignal): Promise<void> {
+    return this.#storage.checkReady(bucket, signal);
+  }
+
+  close(): Promise<void> {
+    return this.#storage.close();
+  }
+
+  async #call<T>(
+    call: StorageCall,
+    body: SeenBody | undefined,
+    run: (trace: CallTrace | undefined) => Promise<T>,
+  ): Promise<T> {
+    const { trace, end } = this.#watcher.begin(call);
+    const startedAt = performance.now();
+    let error: unknown;
+    try {
+      return await run(trace);
+    } catch (caught) {
+      error = caught;
+      throw caught;
+    } finally {
+      end({
+        durationMs: performance.now() - startedAt,
+        error,
+        bytes: body?.bytes ?? 0,
+        firstBytesAtMs: body?.firstBytesAtMs,
+        clientWaitMs: body?.clientWaitMs ?? 0,
+        backendWaitMs: body?.backendWaitMs ?? 0,
+        memoryWaitMs: body?.memoryWaitMs ?? 0,
+      });
+    }
+  }
+}
+
+/** A body of which it is measured who waits for whom: the backend for bytes, or the bytes for the backend. */
+class SeenBody implements OutgoingBody {
+  readonly length: number | undefined;
+  readonly checksum: OutgoingBody['checksum'];
+  readonly #body: OutgoingBody;
+  bytes = 0;
+  firstBytesAtMs: number | undefined;
+  clientWaitMs = 0;
+  backendWaitMs = 0;
+  #givenAtMs: number | undefined;
+
+  constructor(body: OutgoingBody) {
+    this.#body = body;
+    this.length = body.length;
+    this.checksum = body.checksum;
+  }
+
+  get memoryWaitMs(): number {
+    return this.#body.memoryWaitMs ?? 0;
+  }
+
+  async read(): Promise<Chunk | null> {
+    const askedAtMs = performance.now();
+    if (this.#givenAtMs !== undefined) this.backendWaitMs += askedAtMs - this.#givenAtMs;
+    const chunk = await this.#body.read();
+    const givenAtMs = performance.now();
+    this.clientWaitMs += givenAtMs - askedAtMs;
+    this.#givenAtMs = chunk === null ? undefined : givenAtMs;
+    if (chunk !== null) {
+      this.firstBytesAtMs ??= givenAtMs;
+      this.bytes += chunk.bytes.byteLength;
+    }
+    return chunk;
+  }
+}
