@@ -1,6 +1,6 @@
 // The shape of a bucket's authz block: the policy engines that are asked about every request.
 import { z } from 'zod';
-import { findPartFault, type Part } from '../authz/render-template.ts';
+import { findPartFault, findUserFault } from '../authz/render-template.ts';
 import { isMapping } from './rules-between-values.ts';
 import { flag, integer, seconds, text, textWithout } from './scalars.ts';
 
@@ -24,9 +24,12 @@ const policyPath = textWithout((path) => {
   return /^\/?(?:v1(?:\/data)?)?\/?$/.test(path) ? 'must name a rule, such as /v1/data/mizuchi/allow' : undefined;
 });
 
-const ulid = textWithout((id) =>
-  /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/i.test(id) ? undefined : 'must be an id of 26 digits and letters, as OpenFGA gives it',
-);
+const ulid = textWithout((id) => {
+  if (/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(id)) return undefined;
+  // The same id by its specification, and another one for OpenFGA.
+  if (/^[0-7][0-9a-hjkmnp-tv-z]{25}$/i.test(id)) return 'must have its letters in upper case, as OpenFGA gives it';
+  return 'must be an id of 26 digits and letters, as OpenFGA gives it';
+});
 
 const engineKeys = {
   timeout_seconds: seconds(0.05, 60).prefault(5),
@@ -52,34 +55,43 @@ const byAction = <Value extends z.ZodType>(value: Value, message: string) =>
     { error: message },
   );
 
-const oneTemplate = (part: Part) =>
+type FindFault = (template: string) => string | undefined;
+
+const findRelationFault: FindFault = (template) => findPartFault('relation', template);
+const findObjectFault: FindFault = (template) => findPartFault('object', template);
+
+const oneTemplate = (find: FindFault) =>
   byAction(text(), 'must be text, or a mapping of upload, abort and list_parts').superRefine((value, context) => {
-    if (typeof value === 'string') addFault(context, part, value, []);
-    else for (const action of actions) addFault(context, part, value[action], [action]);
+    if (typeof value === 'string') addFault(context, find, value, []);
+    else for (const action of actions) addFault(context, find, value[action], [action]);
   });
 
-const someTemplates = (part: Part) =>
+const someTemplates = (find: FindFault) =>
   byAction(
     z.union([text(), z.array(text()).min(1)]),
     'must be text, a list of texts, or a mapping of upload, abort and list_parts',
   ).superRefine((value, context) => {
-    if (typeof value === 'string' || Array.isArray(value)) addFaults(context, part, value, []);
-    else for (const action of actions) addFaults(context, part, value[action], [action]);
+    if (typeof value === 'string' || Array.isArray(value)) addFaults(context, find, value, []);
+    else for (const action of actions) addFaults(context, find, value[action], [action]);
   });
 
 type Path = readonly (string | number)[];
 
-function addFaults(context: z.RefinementCtx, part: Part, value: string | string[] | undefined, path: Path): void {
-  if (!Array.isArray(value)) addFault(context, part, value, path);
-  else for (const [index, one] of value.entries()) addFault(context, part, one, [...path, index]);
+function addFaults(context: z.RefinementCtx, find: FindFault, value: string | string[] | undefined, path: Path): void {
+  if (!Array.isArray(value)) addFault(context, find, value, path);
+  else for (const [index, one] of value.entries()) addFault(context, find, one, [...path, index]);
 }
 
-function addFault(context: z.RefinementCtx, part: Part, value: string | undefined, path: Path): void {
-  const message = value === undefined ? undefined : findPartFault(part, value);
+function addFault(context: z.RefinementCtx, find: FindFault, value: string | undefined, path: Path): void {
+  const message = value === undefined ? undefined : find(value);
   if (message !== undefined) context.addIssue({ code: 'custom', path: [...path], message });
 }
 
-const template = (part: Part) => textWithout((value) => findPartFault(part, value));
+const tuple = z.strictObject({
+  user: textWithout((template) => findPartFault('user', template)),
+  relation: textWithout(findRelationFault),
+  object: textWithout(findObjectFault),
+});
 
 const openfga = z
   .strictObject({
@@ -87,16 +99,15 @@ const openfga = z
     store_id: ulid,
     model_id: ulid.optional(),
     ...engineKeys,
+    ca_file: text().optional(),
     api_token: bearerToken.optional(),
     client_credentials: z
       .strictObject({ issuer: text(), audience: text(), client_id: text(), client_secret: text() })
       .optional(),
-    user: oneTemplate('user').prefault('user:{sub}'),
-    relation: someTemplates('relation').prefault('writer'),
-    object: someTemplates('object').prefault('bucket:{bucket}'),
-    contextual_tuples: z
-      .array(z.strictObject({ user: template('user'), relation: template('relation'), object: template('object') }))
-      .prefault([]),
+    user: oneTemplate(findUserFault).prefault('user:{sub}'),
+    relation: someTemplates(findRelationFault).prefault('writer'),
+    object: someTemplates(findObjectFault).prefault('bucket:{bucket}'),
+    contextual_tuples: z.array(tuple).prefault([]),
     consistency: z.enum(['minimize_latency', 'higher_consistency']).prefault('minimize_latency'),
   })
   .superRefine(

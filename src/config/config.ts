@@ -268,6 +268,8 @@ export interface OpenFgaConfig extends EngineConfig {
   readonly storeId: string;
   /** Undefined: the store's latest. */
   readonly modelId: string | undefined;
+  /** PEM file of the authority that signed OpenFGA's certificate; relative to the working directory. */
+  readonly caFile?: string;
   readonly credentials: OpenFgaCredentials | undefined;
   /** Templates over claims and `{sub}`, `{bucket}`, `{key}`, `{backend_bucket}`, `{access_key_id}`; `{key.ancestors}` stands for each folder of the key in turn. */
   readonly user: Readonly<Record<Action, string>>;

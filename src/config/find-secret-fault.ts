@@ -1,7 +1,21 @@
 // Why a shared secret is not fit to sign with.
 
-/** Text that stands in documentation, templates and jwt.io for a secret still to be chosen; separators left out. */
-const placeholder = /changeme|changethis|replaceme|replacethis|^your.{0,24}(?:secret|key)|placeholder|atleast256bits/;
+/**
+ * Text that stands in documentation, templates and jwt.io for a secret still to be chosen, or that servers are shipped with;
+ * separators left out. `examplekey` ends the secret keys of AWS's own documentation.
+ */
+const placeholder = new RegExp(
+  [
+    'changeme|changethis|changeit|replaceme|replacethis|^your.{0,24}(?:secret|key)|placeholder',
+    'examplekey|examplesecret|atleast256bits',
+    'minioadmin|rustfsadmin',
+    'fordevelopment|developmentonly|devonly|fortesting|testonly|donotuse|dontuse|insecure|notsecure|notforproduction',
+    'mysecret|supersecret|topsecret|verysecret|secretsecret|passwordpassword',
+    'correcthorsebattery|keyboardcat|qwertyuiop|abcdefghijklmnop|0123456789abcdef|1234567890abcdef|12345678901234',
+  ].join('|'),
+);
+/** A text that is written twice is as strong as the text: from here on that may be enough. */
+const longestRepeated = 16;
 
 /**
  * What is wrong with the secret, or undefined.
@@ -11,6 +25,13 @@ export function findSecretFault(secret: string, minBytes = 32): string | undefin
   if (secret.includes('${')) return 'must not hold a ${ that was never filled in';
   if (Buffer.byteLength(secret, 'utf8') < minBytes) return `must have at least ${minBytes} bytes`;
   if (placeholder.test(secret.toLowerCase().replaceAll(/[^a-z0-9]/g, ''))) return 'is a placeholder: choose a secret';
-  if (/^(.{1,4}?)\1+$/su.test(secret)) return 'must not be the same few characters again and again';
+  if (repeatsItself(secret)) return 'must not be the same few characters again and again';
   return undefined;
+}
+
+/** The last repetition may be cut short. */
+function repeatsItself(text: string): boolean {
+  const longest = Math.min(longestRepeated, Math.floor(text.length / 2));
+  for (let length = 1; length <= longest; length++) if (text.startsWith(text.slice(length))) return true;
+  return false;
 }

@@ -247,6 +247,7 @@ function fromOpenFga(openfga: OpenFgaConfig): AuthzInput['openfga'] {
     store_id: openfga.storeId,
     model_id: openfga.modelId,
     ...fromEngine(openfga),
+    ca_file: openfga.caFile,
     ...(credentials?.kind === 'token' && { api_token: hidden }),
     ...(credentials?.kind === 'client-credentials' && {
       client_credentials: {

@@ -198,6 +198,7 @@ function toOpenFga(openfga: ParsedOpenFga): OpenFgaConfig {
     ...toEngine(openfga),
     storeId: openfga.store_id,
     modelId: openfga.model_id,
+    ...(openfga.ca_file !== undefined && { caFile: openfga.ca_file }),
     credentials: toOpenFgaCredentials(openfga),
     user: forActions(openfga.user, 'user:{sub}', (text) => text),
     relation: forActions<string | string[], string[]>(openfga.relation, 'writer', toList),

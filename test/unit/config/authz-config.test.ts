@@ -60,6 +60,7 @@ openfga:
   url: https://fga.example.com
   store_id: ${storeId}
   model_id: ${storeId}
+  ca_file: fga-ca.pem
   client_credentials: { issuer: i, audience: a, client_id: c, client_secret: ClientSecretHere }
   user: { abort: "app:{azp}" }
   relation: { upload: [writer, member], list_parts: viewer }
@@ -86,6 +87,7 @@ test('every setting arrives in the program’s own units; what an action is not 
       url: 'https://fga.example.com',
       storeId,
       modelId: storeId,
+      caFile: 'fga-ca.pem',
       credentials: {
         kind: 'client-credentials',
         issuer: 'i',

@@ -164,6 +164,8 @@ describe('policy engines', () => {
     openfga('relation: { upload: [writer, "can_{role}"], abort: admin }, user: { list_parts: "app:{azp}" }'),
     openfga('object: { upload: "folder:{key.ancestors}" }'),
     openfga('contextual_tuples: [{ user: "user:{sub}", relation: member, object: "group:{groups}" }]'),
+    openfga('contextual_tuples: [{ user: "folder:{key.ancestors}", relation: parent, object: "file:{key}" }]'),
+    openfga('ca_file: ca.pem'),
     `${opa('')}, ${openfga('')}, fail_mode: open`,
   ])('%s', (settings) => {
     expect(authzFaults(settings)).toEqual([]);
@@ -199,6 +201,9 @@ describe('policy engines', () => {
     ['openfga: { url: "http://a" }', '.openfga.store_id', 'is required'],
     ['openfga: { url: "http://a", store_id: x }', '.openfga.store_id', 'must be an id of 26 digits and letters'],
     [openfga('model_id: x'), '.openfga.model_id', 'must be an id of 26 digits and letters'],
+    [openfga('model_id: 01hxxxxxxxxxxxxxxxxxxxxxxx'), '.openfga.model_id', 'must have its letters in upper case'],
+    [openfga('model_id: 01HXXXXXXXXXXXXXXXXXXXXXXU'), '.openfga.model_id', 'must be an id of 26 digits and letters'],
+    [openfga('ca_file: ""'), '.openfga.ca_file', 'must'],
     [
       openfga('api_token: a, client_credentials: { issuer: i, audience: a, client_id: c, client_secret: s }'),
       '.openfga.api_token',
@@ -211,6 +216,9 @@ describe('policy engines', () => {
     ],
     [openfga('user: "{sub}"'), '.openfga.user', 'must be type:id'],
     [openfga('user: [a, b]'), '.openfga.user', 'must be text, or a mapping of upload, abort and list_parts'],
+    [openfga('user: "folder:{key.ancestors}"'), '.openfga.user', 'must not hold {key.ancestors}'],
+    [openfga('user: { abort: "a:{sub}-{key.ancestors}" }'), '.openfga.user.abort', 'must not hold {key.ancestors}'],
+    [openfga('relation: "{key.ancestors}"'), '.openfga.relation', 'must not hold {key.ancestors}'],
     [openfga('user: { abort: "{x" }'), '.openfga.user.abort', 'must have its braces in pairs'],
     [openfga('relation: { delete: a }'), '.openfga.relation.delete', 'unknown key'],
     [openfga('relation: []'), '.openfga.relation', 'must have at least 1'],
@@ -466,6 +474,10 @@ describe('sigv4', () => {
     ['secret_key: kJ3nV8sQ2wX5zB7c', [['.access_key', 'is required beside the other']]],
     ['access_key: AKIDALICE, secret_key: short', [['.secret_key', 'must have at least 16 bytes']]],
     ['access_key: AKIDALICE, secret_key: change-me-change-me', [['.secret_key', 'is a placeholder: choose a secret']]],
+    [
+      'access_key: AKIDALICE, secret_key: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+      [['.secret_key', 'is a placeholder: choose a secret']],
+    ],
     ['access_key: "a/b,c", secret_key: kJ3nV8sQ2wX5zB7c', [['.access_key', expect.anything()]]],
     [
       `credentials: [{ ${pair} }, { ${pair}, subject: other }]`,

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { loadConfig } from '../../../src/config/load-config.ts';
-import { buildJsonSchema } from '../../../src/config/write-json-schema.ts';
+import { buildJsonSchema, buildSettingsTable, replaceTable } from '../../../src/config/write-reference.ts';
 
 interface SchemaNode {
   readonly properties?: Readonly<Record<string, SchemaNode>>;
@@ -85,10 +85,28 @@ test('config.schema.json is what `npm run schema` writes', () => {
   expect(readFileSync(new URL('../../../config.schema.json', import.meta.url), 'utf8')).toBe(buildJsonSchema());
 });
 
+describe('the table of settings', () => {
+  test('in README.md is what `npm run schema` writes', () => {
+    const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+    expect(readme).toContain('<!-- configuration:begin -->');
+    expect(readme).toBe(replaceTable(readme, buildSettingsTable()));
+  });
+
+  test('has the prose of the first place that shows a setting, and what its value may be', () => {
+    const rows = buildSettingsTable().split('\n');
+    const rowOf = (path: string) => rows.find((row) => row.startsWith(`| \`${path}\` `));
+    expect(rowOf('server.limits.memory_budget')).toContain('| size | `256MiB` | Memory for bodies');
+    expect(rowOf('buckets[].upload.overwrite')).toContain('| `allow`, `deny` | `allow` | deny:');
+    expect(rowOf('buckets[].auth.sigv4.credentials[].subject')).toMatch(/ text .* Who that is/u);
+    expect(rowOf('logging.audit.destination')).toContain('stdout, or a file.');
+  });
+});
+
 test('editors let a variable stand for a number, a flag, a size or one of a set of words', () => {
   const numbers = JSON.parse(buildJsonSchema()).properties.server.properties.limits.properties;
   expect(numbers.max_connections).toEqual({
     default: 10_000,
+    description: 'Open connections, with a request or without; further ones are closed.',
     anyOf: [
       { type: 'integer', minimum: 1, maximum: 1_000_000 },
       { type: 'string', pattern: String.raw`\$\{.+\}` },

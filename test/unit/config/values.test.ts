@@ -1,4 +1,5 @@
 // The checks of single values: listening addresses, bucket names, secrets.
+import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { findBucketNameFault, findBucketPatternFault } from '../../../src/bucket-name.ts';
 import { findSecretFault } from '../../../src/config/find-secret-fault.ts';
@@ -96,6 +97,16 @@ describe('secrets', () => {
     '<your secret goes here, 32 bytes min>',
     'replace-me-with-a-real-secret-000000',
     'a-string-secret-at-least-256-bits-long',
+    'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+    'je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY',
+    'minioadmin-minioadmin-minioadmin-1',
+    'Insecure! Only for my own machine, really.',
+    'this key is for development, of 32 bytes',
+    'not-a-secret-but-for-testing-the-proxy',
+    'do_not_use_this_key_in_production_2026',
+    'MySuperSecretKeyThatNobodyWillEverGuess',
+    'abcdefghijklmnopqrstuvwxyz-0123456789',
+    '0123456789abcdef0123456789abcdef0123456789abcde_',
   ])('%s is a placeholder', (secret) => {
     expect(findSecretFault(secret)).toBe('is a placeholder: choose a secret');
   });
@@ -104,7 +115,24 @@ describe('secrets', () => {
     expect(findSecretFault('${JWT_SECRET_OF_THE_UPLOAD_PROXY}')).toBe('must not hold a ${ that was never filled in');
   });
 
-  test.each(['a'.repeat(40), 'abcd'.repeat(9), '0'.repeat(32), '🔑'.repeat(8)])('%s repeats itself', (secret) => {
+  test.each([
+    'a'.repeat(40),
+    'abcd'.repeat(9),
+    '0'.repeat(32),
+    '🔑'.repeat(8),
+    'hunter2'.repeat(5),
+    'Zx8Qm2Lp7Vr4Tn9K'.repeat(2),
+    'dragonfly dragonfly dragonfly drago',
+  ])('%s repeats itself', (secret) => {
     expect(findSecretFault(secret)).toBe('must not be the same few characters again and again');
+  });
+
+  test('what is made at random is never taken for any of that', () => {
+    const encodings = ['hex', 'base64', 'base64url'] as const;
+    for (let round = 0; round < 3000; round++) {
+      const secret = randomBytes(24).toString(encodings[round % 3]);
+      expect([secret, findSecretFault(secret, 16)]).toEqual([secret, undefined]);
+      expect(findSecretFault(secret.slice(0, 16), 16)).toBeUndefined();
+    }
   });
 });
