@@ -35,7 +35,7 @@ const filesUnder = (top: string): string[] =>
 
 test('npm start runs the command that this file tests', () => {
   const manifest: unknown = JSON.parse(readFileSync(path.join(repository, 'package.json'), 'utf8'));
-  expect(manifest).toMatchObject({ scripts: { start: 'node src/cli.ts' } });
+  expect(manifest).toMatchObject({ scripts: { start: 'exec node src/cli.ts' } });
 });
 
 test('the embedded default: the printed curl line uploads a file, the secret is kept and is private', async () => {
@@ -48,6 +48,11 @@ test('the embedded default: the printed curl line uploads a file, the secret is 
   execFileSync('sh', ['-c', `${line} --fail-with-body --silent --show-error`], { cwd: folder, stdio: 'pipe' });
   const uploaded = filesUnder(path.join(folder, 'data')).filter((file) => statSync(file).size === 12_000);
   expect(uploaded.map((file) => readFileSync(file, 'utf8'))).toEqual(['a real file\n'.repeat(1000)]);
+
+  const page = await sendRequest({ url, method: 'GET', path: '/', headers: { accept: 'text/html' } });
+  expect(page.body).toContain('<title>Upload files</title>');
+  const token = /Bearer (?<token>[^"]+)/u.exec(line)?.groups?.['token'];
+  expect(first.output()).toContain(`${url}/#token=${token}\n`);
 
   const secrets = filesUnder(folder).filter((file) => file.includes('secret'));
   expect(secrets.map((file) => (statSync(file).mode & 0o777).toString(8))).toEqual(['600']);
