@@ -34,6 +34,8 @@ export interface ArmCommand {
   readonly file: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Ends what was started beside it, which is not counted as its own. */
+  readonly release?: () => Promise<void>;
 }
 
 /** A body that is about to be sent: `payload` is repeated from its start until there are `bytes` of it. */
@@ -50,7 +52,7 @@ export interface Arm {
   readonly digests?: readonly DigestName[];
   /** Its version where it can be run here; otherwise a sentence on how to get it. */
   find(): Promise<{ readonly version: string } | { readonly missing: string }>;
-  /** Writes what it needs to its folder and says how it is started; undefined when there is nothing to start. */
+  /** Writes what it needs to its folder, starts what it asks besides the backend, and says how it is started; undefined when there is nothing to start. */
   prepare(place: ArmPlace): Promise<ArmCommand | undefined>;
   request(place: ArmPlace, body: ArmBody): ArmRequest;
 }

@@ -5,6 +5,7 @@ import { haproxy } from './arms/haproxy.ts';
 import { mizuchi, mizuchiBuilt, mizuchiEightParts, mizuchiSingle } from './arms/mizuchi.ts';
 import { nginxShipped, nginxTuned } from './arms/nginx.ts';
 import { nodePipe, sdkPut } from './arms/node-peers.ts';
+import { policyEngineArms } from './arms/policy-engines.ts';
 import { tokenArms } from './arms/tokens.ts';
 import { checksumArms, signedArms } from './arms/verified.ts';
 import { versitygw } from './arms/versitygw.ts';
@@ -17,6 +18,7 @@ export const arms: readonly Arm[] = [
   ...checksumArms,
   ...signedArms,
   ...tokenArms,
+  ...policyEngineArms,
   nginxTuned,
   nginxShipped,
   haproxy,

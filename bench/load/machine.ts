@@ -28,6 +28,14 @@ export async function programVersion(file: string, args: readonly string[], patt
   return pattern.exec(`${stdout}\n${stderr}`)?.[1]?.trim() ?? 'version not known';
 }
 
+/** Of a program in Go that says nothing useful of its own version: what the record of its build says. */
+export async function goModuleVersion(file: string, goModule: string): Promise<string> {
+  const go = findProgram('go');
+  if (go === undefined) return 'version not told';
+  const pattern = new RegExp(String.raw`mod\s+${goModule.replaceAll('.', String.raw`\.`)}\s+(\S+)`, 'u');
+  return programVersion(go, ['version', '-m', file], pattern);
+}
+
 /** One Markdown list item for each fact. */
 export function describeMachine(): readonly string[] {
   const cores = cpus();

@@ -41,7 +41,7 @@ async function startTurn(scenario: Scenario, options: RunOptions, bench: Bench, 
   try {
     await scenario.warmUp?.(bench, running);
   } catch (error) {
-    if (running.child) await options.children.stop(running.child);
+    await running.stop();
     throw error;
   }
   return { arm, running, samples: [] };
@@ -52,7 +52,7 @@ async function takeTurn(scenario: Scenario, options: RunOptions, bench: Bench, t
   try {
     turn.samples.push(await scenario.measure(bench, running));
   } finally {
-    if (turn.running === undefined && running.child !== undefined) await options.children.stop(running.child);
+    if (turn.running === undefined) await running.stop();
   }
 }
 
@@ -83,7 +83,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
       await attempt(turn.arm, () => takeTurn(scenario, options, bench, turn));
     }
   }
-  for (const turn of turns.values()) if (turn.running?.child) await children.stop(turn.running.child);
+  for (const turn of turns.values()) await turn.running?.stop();
   await children.stop(backend.child);
   const samples = new Map([...turns].map(([name, turn]) => [name, turn.samples] as const));
   return { scenario, rounds, samples, faults };

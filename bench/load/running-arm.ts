@@ -19,6 +19,8 @@ export interface RunningArm {
   readonly firstAcceptedSeconds: number;
   /** The arm's processes now. */
   pids(): readonly number[];
+  /** Ends it, and what was started beside it. */
+  stop(): Promise<void>;
 }
 
 /** The status of one small PUT; 0 when there was no answer. */
@@ -65,16 +67,20 @@ export async function startArm(children: Children, arm: Arm, backendPort: number
   const command = await arm.prepare(place);
   if (command === undefined) {
     const atBackend = { ...place, port: backendPort };
-    return { arm, place: atBackend, child: undefined, firstAcceptedSeconds: 0, pids: () => [] };
+    return { arm, place: atBackend, child: undefined, firstAcceptedSeconds: 0, pids: () => [], stop: async () => {} };
   }
   const startedAt = performance.now();
   const child = children.start(command, name);
+  const stop = async (): Promise<void> => {
+    await children.stop(child);
+    await command.release?.();
+  };
   try {
     await firstAccepted(arm, place, child);
   } catch (error) {
-    await children.stop(child);
+    await stop();
     throw error;
   }
   const firstAcceptedSeconds = (performance.now() - startedAt) / 1000;
-  return { arm, place, child, firstAcceptedSeconds, pids: () => processTree(child.pid) };
+  return { arm, place, child, firstAcceptedSeconds, pids: () => processTree(child.pid), stop };
 }

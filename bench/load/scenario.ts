@@ -11,6 +11,8 @@ export const scenarioSummaries = {
   'verified-put': 'the same with 32 bodies of 32 MiB, each one PUT to the backend',
   small: '4 KiB on 32 connections',
   'small-auth': 'the same with each kind of credential: tokens known and unknown, signatures',
+  authz: 'the same with nobody asked, and with OPA and OpenFGA, each asked every time and remembered',
+  'authz-latency': '1 KiB, one after another, with each of these',
   latency: '1 KiB, one after another',
   throttled: '1 GiB into a backend that is slow for each connection',
   memory: '64 bodies of 256 MiB at once into a backend that is slow altogether',

@@ -4,6 +4,7 @@ import type { Authorizer, Question } from '../../src/authz/authorizer.ts';
 import { cacheDecisions } from '../../src/authz/cached-authorizer.ts';
 import { breakCircuit } from '../../src/authz/circuit-breaker.ts';
 import { writeInput } from '../../src/authz/opa.ts';
+import { createOpenFgaAuthorizer } from '../../src/authz/openfga.ts';
 import type { MicroBenchmark } from '../micro.ts';
 
 const expiresAtMs = Date.now() + 86_400_000;
@@ -50,6 +51,27 @@ const times = { cacheTtlMs: 3_600_000, denyCacheTtlMs: 5000, cacheMaxEntries: 10
 const cached = cacheDecisions(breakCircuit(engine), times);
 const uncached = cacheDecisions(breakCircuit(engine), { ...times, cacheTtlMs: 0 });
 
+const forAll = <T>(value: T) => ({ upload: value, abort: value, list_parts: value });
+
+function remembersByOpenFga(...objects: readonly string[]): Authorizer {
+  const openfga = createOpenFgaAuthorizer({
+    ...times,
+    url: 'http://127.0.0.1:9',
+    storeId: '01JARCHVE00000000000000000',
+    modelId: undefined,
+    credentials: undefined,
+    timeoutMs: 5000,
+    user: forAll('user:{sub}'),
+    relation: forAll(['writer']),
+    object: forAll(objects),
+    contextualTuples: [],
+    consistency: 'MINIMIZE_LATENCY',
+  });
+  return cacheDecisions(breakCircuit(engine), { ...times, identify: openfga.identify });
+}
+const byBucket = remembersByOpenFga('bucket:{bucket}');
+const byFolders = remembersByOpenFga('bucket:{bucket}', 'folder:{key.ancestors}');
+
 let part = 0;
 const ask = (authorizer: Authorizer, principal: Principal) =>
   authorizer.authorize(questionOf(principal, ++part % 10_000));
@@ -58,6 +80,8 @@ export const benchmarks: readonly MicroBenchmark[] = [
   { name: 'remembered: a token of six claims', call: () => ask(cached, small) },
   { name: 'remembered: a token of two hundred groups (5 KB)', call: () => ask(cached, large) },
   { name: 'remembered: a signature', call: () => ask(cached, signed()) },
+  { name: 'remembered by what OpenFGA is asked: a bucket', call: () => ask(byBucket, small) },
+  { name: 'remembered by what OpenFGA is asked: a bucket and four folders', call: () => ask(byFolders, small) },
   { name: 'not remembered, the engine itself left out', call: () => ask(uncached, small) },
   { name: 'the input of OPA: a token of six claims', call: () => writeInput(questionOf(small, 1), new Date()) },
   { name: 'the input of OPA: a token of two hundred groups', call: () => writeInput(questionOf(large, 1), new Date()) },

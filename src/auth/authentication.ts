@@ -5,8 +5,9 @@ import type { Payload } from '../payload.ts';
 import type { Principal } from './principal.ts';
 import type { ReplayGuard } from './sigv4/replay-guard.ts';
 
-/** What a credential is read from. */
-export type AuthRequest = Pick<HttpRequest, 'method' | 'rawPath' | 'rawQuery' | 'headers' | 'host'>;
+/** What a credential is read from; the id is for the log. */
+export type AuthRequest = Pick<HttpRequest, 'method' | 'rawPath' | 'rawQuery' | 'headers' | 'host'> &
+  Partial<Pick<HttpRequest, 'id'>>;
 
 export interface Authentication {
   readonly principal: Principal;
@@ -17,13 +18,21 @@ export interface Authentication {
 
 export interface AuthServices {
   /** Remembers signatures where a bucket accepts each only once. */
-  readonly replays: ReplayGuard;
+  readonly replays: Pick<ReplayGuard, 'claim'>;
   /** The server's own canonical request and string to sign, when a signature does not match: what people ask for then. */
-  readonly onMismatch?: (details: { canonicalRequest: string; stringToSign: string }) => void;
+  readonly onMismatch?: (details: Mismatch) => void;
   /** Makes one fetch of an identity provider's keys, and sees it. `cause` is of the request that cannot go on without it, if there is one. */
   readonly watchFetch?: WatchFetch | undefined;
   /** The keys of a bucket's identity provider could not be fetched: called at most once in each cool-down. */
   readonly onFetchFailed?: (error: unknown) => void;
+}
+
+/** What a client should have signed. Credentials and what may be some are masked. */
+export interface Mismatch {
+  /** As the answer has it. */
+  readonly requestId: string | undefined;
+  readonly canonicalRequest: string;
+  readonly stringToSign: string;
 }
 
 export type WatchFetch = <T>(fetch: (trace?: CallTrace) => Promise<T>, cause?: CallTrace) => Promise<T>;

@@ -49,6 +49,11 @@ export interface Authorizer {
   /** `opa`, `openfga`: for logs and metrics. */
   readonly engine: string;
   /**
+   * All that the engine's answer depends on, as text: equal texts are one question to it. Undefined for what it is not asked
+   * about. Left out: the answer may depend on everything that a question holds.
+   */
+  readonly identify?: (question: Question) => string | undefined;
+  /**
    * @throws S3Error ServiceUnavailable when the engine cannot be asked or does not answer as it should: nothing is allowed by
    * omission. The cause says why, and holds nothing of the question.
    */

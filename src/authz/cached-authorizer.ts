@@ -12,7 +12,10 @@ export interface CachedAuthorizer extends Authorizer {
 /** `cached`: nobody was asked for this very question. */
 export type CachedDecision = Decision & { readonly cached: boolean };
 
-export type CacheOptions = Pick<EngineConfig, 'cacheTtlMs' | 'denyCacheTtlMs' | 'cacheMaxEntries'>;
+export interface CacheOptions extends Pick<EngineConfig, 'cacheTtlMs' | 'denyCacheTtlMs' | 'cacheMaxEntries'> {
+  /** As an Authorizer's; left out: by all that a question holds but the time, the upload id and the part number. */
+  readonly identify?: Authorizer['identify'] | undefined;
+}
 
 interface Remembered {
   readonly decision: CachedDecision;
@@ -27,14 +30,14 @@ const maxEntryBytes = 64 * 1024;
 const overheadBytes = 300;
 
 /**
- * A decision is used again for a question that is the same in all that an engine is sent but the time, the upload id and the
- * part number, never for longer than its time and never past the expiry of the credential for which it was made. Equal
- * questions at the same time are asked once. With a `cacheTtlMs` of 0 every question is asked.
+ * A decision is used again for a question that is the same one by `identify`, never for longer than its time and never past
+ * the expiry of the credential for which it was made. Equal questions at the same time are asked once. With a `cacheTtlMs` of 0
+ * every question is asked.
  * @param nowMs milliseconds since 1970.
  */
 export function cacheDecisions(
   engine: Authorizer,
-  { cacheTtlMs, denyCacheTtlMs, cacheMaxEntries }: CacheOptions,
+  { cacheTtlMs, denyCacheTtlMs, cacheMaxEntries, identify = writeQuestion }: CacheOptions,
   nowMs: () => number = Date.now,
 ): CachedAuthorizer {
   const passOn = {
@@ -75,7 +78,7 @@ export function cacheDecisions(
   return {
     ...passOn,
     authorize(question, trace) {
-      const text = write(question);
+      const text = write(question, identify);
       if (text === undefined) return ask(question, trace);
       const known = remembered.get(text);
       if (known !== undefined) {
@@ -94,9 +97,9 @@ export function cacheDecisions(
 }
 
 /** @returns undefined for what cannot be written: it is not remembered. */
-function write(question: Question): string | undefined {
+function write(question: Question, identify: NonNullable<CacheOptions['identify']>): string | undefined {
   try {
-    return writeQuestion(question);
+    return identify(question);
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;

@@ -53,7 +53,7 @@ export function createAuthorizer(
 ): Authorization {
   const protect = (engine: Authorizer, settings: EngineConfig): CachedAuthorizer =>
     // What is remembered is known without the engine, and so while the breaker is open.
-    cacheDecisions(breakCircuit(watch(engine)), settings);
+    cacheDecisions(breakCircuit(watch(engine)), { ...settings, identify: engine.identify });
   const engines = [
     ...(config.opa === undefined ? [] : [protect(make.opa(config.opa), config.opa)]),
     ...(config.openfga === undefined ? [] : [protect(make.openfga(config.openfga), config.openfga)]),

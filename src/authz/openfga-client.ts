@@ -1,5 +1,6 @@
 // The OpenFGA server as the official SDK talks to it.
 import type * as Sdk from '@openfga/sdk';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { CallTrace } from '../call-trace.ts';
 import type { OpenFgaConfig } from '../config/config.ts';
@@ -30,14 +31,15 @@ const maxBatch = 50;
 /** OpenFGA takes 616,448 bytes in one message (pkg/server/config, DefaultMaxRPCMessageSizeInBytes). */
 const maxBatchBytes = 400_000;
 
-/** @throws Error for a URL or an id that is none. */
+/** @throws Error for a URL or an id that is none, and when the file of the authority cannot be read. */
 export function createOpenFgaClient(config: OpenFgaConfig): OpenFgaClient {
   // Here, and not at the top: it takes 25 MiB, which a proxy without OpenFGA keeps.
   const require = createRequire(import.meta.url);
   const sdk = require('@openfga/sdk') as typeof Sdk;
   const axios = require('axios') as Parameters<typeof createOpenFgaTransport>[0];
   const codes = errorCodesOf(sdk);
-  const transport = createOpenFgaTransport(axios, { ...config, codes });
+  const ca = config.caFile === undefined ? undefined : readFileSync(config.caFile, 'utf8');
+  const transport = createOpenFgaTransport(axios, { ...config, ca, codes });
   const settings = toSdkSettings(sdk, config);
   const create = () => new sdk.OpenFgaClient(settings, transport.axios);
   let client = create();
@@ -83,14 +85,14 @@ async function readModel(
 ): Promise<AuthorizationModel> {
   const options: Sdk.ClientRequestOpts & { readonly signal: AbortSignal } = { signal };
   await call((client) => client.getStore(options)).catch((error: unknown) => {
-    throw isNotFound(error) ? new OpenFgaFault(`OpenFGA has no store ${storeId}`) : error;
+    throw isNotFound(error) ? new OpenFgaFault(`OpenFGA has no store ${storeId}`, 404) : error;
   });
   const { authorization_model: model } = await call((client) =>
     modelId === undefined ? client.readLatestAuthorizationModel(options) : client.readAuthorizationModel(options),
   ).catch((error: unknown) => {
-    throw isNotFound(error) ? new OpenFgaFault(`OpenFGA has no model ${modelId} in store ${storeId}`) : error;
+    throw isNotFound(error) ? new OpenFgaFault(`OpenFGA has no model ${modelId} in store ${storeId}`, 404) : error;
   });
-  if (!Array.isArray(model?.type_definitions)) throw new OpenFgaFault(`OpenFGA has no model in store ${storeId}`);
+  if (!Array.isArray(model?.type_definitions)) throw new OpenFgaFault(`OpenFGA has no model in store ${storeId}`, 404);
   return model;
 }
 

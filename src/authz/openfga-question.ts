@@ -1,9 +1,11 @@
 // What OpenFGA is asked about a request.
 import type { OpenFgaConfig } from '../config/config.ts';
+import { fillTemplate } from '../template.ts';
 import type { Action, Question } from './authorizer.ts';
 import {
   ancestorsName,
   compilePart,
+  findUserFault,
   hasShapeOf,
   renderEach,
   textOf,
@@ -70,24 +72,27 @@ interface ActionTemplates {
 }
 
 function compileAction(config: Pick<OpenFgaConfig, 'user' | 'relation' | 'object'>, action: Action): ActionTemplates {
-  const user = compilePart('user', config.user[action]);
-  if (user.names.includes(ancestorsName)) throw new TypeError(`user must not hold {${ancestorsName}}`);
+  const fault = findUserFault(config.user[action]);
+  if (fault !== undefined) throw new TypeError(`user ${fault}`);
   return {
-    user,
+    user: compilePart('user', config.user[action]),
     relations: config.relation[action].map((text) => compilePart('relation', text)),
     objects: config.object[action].map((text) => compilePart('object', text)),
   };
 }
 
 function renderOne(template: PartTemplate, question: Question): string {
-  const [row] = renderEach([template], (name) => [textOf(question, name)], 1);
-  return row?.[0] ?? '';
+  return fillTemplate(template, (name) => textOf(question, name));
 }
 
 function objectsOf(templates: readonly PartTemplate[], question: Question): readonly string[] {
   const valuesOf = (name: string): readonly string[] =>
     name === ancestorsName ? textsOf(question, name) : [textOf(question, name)];
-  const objects = distinct(templates.flatMap((one) => renderEach([one], valuesOf, maxChecks).flat()));
+  const objects = distinct(
+    templates.flatMap((one) =>
+      one.names.includes(ancestorsName) ? renderEach([one], valuesOf, maxChecks).flat() : renderOne(one, question),
+    ),
+  );
   if (objects.length === 0) throw new UnfitQuestion('the key lies in no folder');
   // What is too long for OpenFGA cannot have been granted to anybody: the others decide.
   const askable = objects.filter((object) => findFault('object', object) === undefined);

@@ -14,6 +14,8 @@ export interface OpenFgaTransport {
 export interface OpenFgaTransportOptions {
   /** Of OpenFGA; whatever else is asked is the issuer of its tokens. */
   readonly url: string;
+  /** PEM, for OpenFGA alone; undefined: the authorities that Node trusts. */
+  readonly ca: string | undefined;
   /** For requests that come without a signal. */
   readonly timeoutMs: number;
   /** Of OpenFGA's errors: those that may be told. */
@@ -27,11 +29,12 @@ const maxConnections = 64;
 /** @param axios the SDK's own, so that there is one of it. @returns rejects with an OpenFgaFault and nothing else. */
 export function createOpenFgaTransport(
   axios: AxiosStatic,
-  { url, timeoutMs, codes }: OpenFgaTransportOptions,
+  { url, ca, timeoutMs, codes }: OpenFgaTransportOptions,
 ): OpenFgaTransport {
   const pool = { keepAlive: true, maxSockets: maxConnections };
   const httpAgent = new HttpAgent(pool);
   const httpsAgent = new HttpsAgent(pool);
+  const openFgaAgent = ca === undefined ? httpsAgent : new HttpsAgent({ ...pool, ca });
   const instance = axios.create({
     httpAgent,
     httpsAgent,
@@ -44,11 +47,12 @@ export function createOpenFgaTransport(
     transitional: { silentJSONParsing: false },
   });
   const { origin } = new URL(url);
-  const nameOf = (target: string | undefined): string =>
-    target !== undefined && new URL(target).origin === origin ? 'OpenFGA' : 'OpenFGA’s token issuer';
+  const isOpenFga = (target: string | undefined): boolean => target !== undefined && new URL(target).origin === origin;
+  const nameOf = (target: string | undefined): string => (isOpenFga(target) ? 'OpenFGA' : 'OpenFGA’s token issuer');
   // The SDK fetches tokens without a signal: one that never came would be waited for by every later question.
   instance.interceptors.request.use((request) => {
     request.signal ??= AbortSignal.timeout(timeoutMs);
+    if (isOpenFga(request.url)) request.httpsAgent = openFgaAgent;
     return request;
   });
   instance.interceptors.response.use(
@@ -68,6 +72,7 @@ export function createOpenFgaTransport(
     close() {
       httpAgent.destroy();
       httpsAgent.destroy();
+      openFgaAgent.destroy();
     },
   };
 }

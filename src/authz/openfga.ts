@@ -2,7 +2,7 @@
 import type { CallTrace } from '../call-trace.ts';
 import type { OpenFgaConfig } from '../config/config.ts';
 import { S3Error } from '../errors.ts';
-import type { Authorizer } from './authorizer.ts';
+import type { Authorizer, Question } from './authorizer.ts';
 import { findModelFault } from './find-model-fault.ts';
 import { judge, OpenFgaFault, type Answer } from './openfga-answers.ts';
 import { createOpenFgaClient } from './openfga-client.ts';
@@ -12,21 +12,21 @@ import { UnfitQuestion } from './render-template.ts';
 /**
  * A sender whose claims cannot stand where the templates put them is refused without OpenFGA being asked.
  * Source: OpenFGA's API v1, Check and BatchCheck.
- * @throws Error for a template, a URL or an id that is none.
+ * @throws Error for a template, a URL or an id that is none, and when the file of the authority cannot be read.
  */
 export function createOpenFgaAuthorizer(config: OpenFgaConfig): Authorizer {
   const makeQuestion = createQuestionMaker(config);
   const client = createOpenFgaClient(config);
   return {
     engine: 'openfga',
+    // Most of a question is nothing to OpenFGA: a new key in a bucket is the same question, if the templates do not hold it.
+    identify(question) {
+      const asked = prepare(question);
+      return asked instanceof UnfitQuestion ? undefined : JSON.stringify(asked);
+    },
     async authorize(question, trace) {
-      let asked: OpenFgaQuestion;
-      try {
-        asked = makeQuestion(question);
-      } catch (error) {
-        if (error instanceof UnfitQuestion) return { allow: false, reason: error.message };
-        throw error;
-      }
+      const asked = prepare(question);
+      if (asked instanceof UnfitQuestion) return { allow: false, reason: asked.message };
       const verdict = judge(asked.relations, await ask(asked, trace));
       if (verdict.kind === 'unknown') throw unavailable(verdict.fault);
       if (verdict.kind === 'allowed') return { allow: true };
@@ -35,12 +35,21 @@ export function createOpenFgaAuthorizer(config: OpenFgaConfig): Authorizer {
     async checkReady(signal) {
       const model = await within(config.timeoutMs, (own) => client.readModel(AbortSignal.any([signal, own])));
       const fault = findModelFault(model, config);
-      if (fault !== undefined) throw new OpenFgaFault(`OpenFGA: ${fault}`);
+      if (fault !== undefined) throw new OpenFgaFault(`OpenFGA: ${fault}`, 200);
     },
     async close() {
       client.close();
     },
   };
+
+  function prepare(question: Question): OpenFgaQuestion | UnfitQuestion {
+    try {
+      return makeQuestion(question);
+    } catch (error) {
+      if (error instanceof UnfitQuestion) return error;
+      throw error;
+    }
+  }
 
   async function ask(asked: OpenFgaQuestion, trace: CallTrace | undefined): Promise<readonly Answer[]> {
     try {

@@ -57,6 +57,13 @@ export function findPartFault(part: Part, text: string): string | undefined {
   return undefined;
 }
 
+/** What is wrong with a template for the one who is asked about: as findPartFault, and it must not stand for several. */
+export function findUserFault(text: string): string | undefined {
+  const fault = findPartFault('user', text);
+  if (fault !== undefined) return fault;
+  return parseTemplate(text)?.names.includes(ancestorsName) ? `must not hold {${ancestorsName}}` : undefined;
+}
+
 /** @throws TypeError for what findPartFault finds. */
 export function compilePart(part: Part, text: string): PartTemplate {
   const fault = findPartFault(part, text);

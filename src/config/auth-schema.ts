@@ -108,7 +108,8 @@ function checkJwtKey(value: JwtBlock, context: z.RefinementCtx): void {
     fault(['algorithms'], `is required beside ${key}`);
     return;
   }
-  if (!algorithms.every((name) => jwtAlgorithms.includes(name))) return;
+  // What is not of its type is a fault already.
+  if (!Array.isArray(algorithms) || !algorithms.every((name: JwtAlgorithm) => jwtAlgorithms.includes(name))) return;
   const at = value.algorithms === undefined ? 'algorithm' : 'algorithms';
   const isFit = algorithms.every((name) => name.startsWith('HS') === (key === 'secret'));
   if (!isFit)
@@ -116,7 +117,7 @@ function checkJwtKey(value: JwtBlock, context: z.RefinementCtx): void {
   else if (typeof value.public_key === 'string') {
     const message = findPublicKeyFault(value.public_key, algorithms);
     if (message !== undefined) fault(['public_key'], message);
-  } else if (value.secret !== undefined && findSecretFault(value.secret) === undefined) {
+  } else if (typeof value.secret === 'string' && findSecretFault(value.secret) === undefined) {
     const message = findSecretFault(value.secret, leastSecretBytes(algorithms));
     if (message !== undefined) fault(['secret'], message);
   }
@@ -174,9 +175,14 @@ const sigv4 = z
       } else if ((key === undefined) === (credentials === undefined)) {
         context.addIssue({ code: 'custom', message: 'needs access_key and secret_key, or credentials' });
       }
+      // Whoever sees a request knows the access key.
+      const same = { code: 'custom', message: 'must not be the access key itself' } as const;
+      if (key !== undefined && key === secret) context.addIssue({ ...same, path: ['secret_key'] });
       if (!Array.isArray(credentials)) return;
-      const keys = credentials.map((one: { access_key?: unknown } | null) => one?.access_key);
+      const keys = credentials.map((one: Partial<z.input<typeof sigV4Credential>> | null) => one?.access_key);
       for (const [index, one] of keys.entries()) {
+        if (one !== undefined && one === credentials[index]?.secret_key)
+          context.addIssue({ ...same, path: ['credentials', index, 'secret_key'] });
         if (one === undefined || keys.indexOf(one) === index) continue;
         const path = ['credentials', index, 'access_key'];
         context.addIssue({ code: 'custom', path, message: `is that of credentials[${keys.indexOf(one)}] already` });

@@ -26,7 +26,7 @@ const authenticate = createAuthenticator(
       claims: [{ claim: 'locked', exists: false }],
     },
   },
-  { replays: { claim: () => {}, close: async () => {} } },
+  { replays: { claim: () => {} } },
 );
 
 async function outcomeOf(fields: readonly string[], rawQuery = ''): Promise<string> {

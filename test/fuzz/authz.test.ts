@@ -6,10 +6,14 @@ import { expect, test } from 'vitest';
 import type { Principal } from '../../src/auth/principal.ts';
 import type { Question } from '../../src/authz/authorizer.ts';
 import { mergeObligations } from '../../src/authz/merge-decisions.ts';
+import { createQuestionMaker } from '../../src/authz/openfga-question.ts';
+import { createOpenFgaAuthorizer } from '../../src/authz/openfga.ts';
 import { readDecision } from '../../src/authz/opa-decision.ts';
 import { OpaFault, writeInput } from '../../src/authz/opa.ts';
 import { writeQuestion } from '../../src/authz/question-text.ts';
+import { UnfitQuestion } from '../../src/authz/render-template.ts';
 import { createMediaTypeSet } from '../../src/policy/media-type.ts';
+import { engineConfig, forAll } from '../support/openfga-engine.ts';
 
 /** Few of them, and such as could run into each other: questions that differ in little are the dangerous ones. */
 const word = fc.oneof(
@@ -117,6 +121,44 @@ test('two questions share an entry just when an engine is sent the same of both'
     }),
     { numRuns: 20_000 },
   );
+});
+
+test('and for OpenFGA just when it is asked the same, and none where it is not asked', async () => {
+  const ids = {
+    url: 'http://127.0.0.1:9',
+    storeId: '01ARZ3NDEKTSV4RRFFQ69G5FAV',
+    modelId: '01ARZ3NDEKTSV4RRFFQ69G5FAV',
+  };
+  const config = engineConfig(ids, {
+    relation: { upload: ['writer', 'can_{a}'], abort: ['writer'], list_parts: ['viewer'] },
+    object: forAll(['bucket:{bucket}', 'folder:{bucket}/{key.ancestors}']),
+    contextualTuples: [{ user: 'user:{sub}', relation: 'member', object: 'group:{b}' }],
+  });
+  const authorizer = createOpenFgaAuthorizer(config);
+  const makeQuestion = createQuestionMaker(config);
+  const askedOf = (one: Question): unknown => {
+    try {
+      return makeQuestion(one);
+    } catch (error) {
+      if (error instanceof UnfitQuestion) return undefined;
+      throw error;
+    }
+  };
+  let shared = 0;
+  fc.assert(
+    fc.property(pair, ([one, other]) => {
+      const [text, otherText] = [authorizer.identify?.(one), authorizer.identify?.(other)];
+      const [asked, otherAsked] = [askedOf(one), askedOf(other)];
+      expect([text === undefined, otherText === undefined]).toEqual([asked === undefined, otherAsked === undefined]);
+      if (text === undefined || otherText === undefined) return;
+      expect(text === otherText).toBe(isDeepStrictEqual(asked, otherAsked));
+      if (text === otherText && writeQuestion(one) !== writeQuestion(other)) shared++;
+    }),
+    { numRuns: 20_000 },
+  );
+  // Else it would all be about questions that are nobody's.
+  expect(shared).toBeGreaterThan(100);
+  await authorizer.close();
 });
 
 test('the order of names is no difference', () => {

@@ -233,29 +233,41 @@ test('groups of a token count for the request that carries it', async () => {
 });
 
 describe('a proxy', () => {
+  const yet = 'a policy engine cannot be asked yet';
+  const asSetUp = 'a policy engine is there, but cannot decide as it is set up';
   test.each([
     [
       'without its OpenFGA',
       (openfga: object) => ({ ...openfga, url: 'http://127.0.0.1:9' }),
       'OpenFGA cannot be asked (ECONNREFUSED)',
+      yet,
     ],
     [
       'with a store that is not there',
       (openfga: object) => ({ ...openfga, store_id: '01ARZ3NDEKTSV4RRFFQ69G5FAV' }),
       'OpenFGA has no store 01ARZ3NDEKTSV4RRFFQ69G5FAV',
+      asSetUp,
+    ],
+    [
+      'with a model that is not there',
+      (openfga: object) => ({ ...openfga, model_id: '01ARZ3NDEKTSV4RRFFQ69G5FAV' }),
+      'OpenFGA has no model 01ARZ3NDEKTSV4RRFFQ69G5FAV in store',
+      asSetUp,
     ],
     [
       'with a relation that the model has not',
       (openfga: object) => ({ ...openfga, relation: 'owner' }),
       'type bucket of the model has no relation owner',
+      asSetUp,
     ],
-  ])('%s starts, is not ready, and says why', async (_, change, said) => {
+  ])('%s starts, says why it will not do, and is not ready', async (_, change, said, msg) => {
     const folder = await mkdtemp(path.join(tmpdir(), 'mizuchi-openfga-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const port = await freePort();
     const config = {
       server: { address: `127.0.0.1:${port}`, state_dir: path.join(folder, 'state') },
       logging: { format: 'json' },
+      metrics: { enabled: false },
       buckets: [
         {
           name: 'uploads',
@@ -273,11 +285,15 @@ describe('a proxy', () => {
       await running.stop('SIGKILL');
     });
     const url = `http://127.0.0.1:${port}`;
-    await waitFor(
-      async () => (await sendRequest({ url, method: 'GET', path: '/ready' }).catch(() => undefined))?.status === 503,
-      10_000,
-    );
-    await waitFor(async () => running.output().includes(said), 5_000);
+    // Nobody has asked for anything yet.
+    await waitFor(async () => running.output().includes(said));
+    const line = running
+      .output()
+      .split('\n')
+      .find((one) => one.includes(said));
+    expect(JSON.parse(line ?? '')).toMatchObject({ msg, bucket: 'uploads', engine: 'openfga' });
+    const ready = await sendRequest({ url, method: 'GET', path: '/ready' });
+    expect([ready.status, JSON.parse(ready.body)]).toEqual([503, { status: 'not ready', away: ['openfga'] }]);
     const authorization = `Bearer ${await createToken({ sub: 'alice' })}`;
     const answer = await sendRequest({ url, ...put('/uploads/a.txt'), headers: { authorization } });
     expect(outcomeOf(answer)).toBe(away);

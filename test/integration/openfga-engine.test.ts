@@ -4,11 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createAuthorizer } from '../../src/authz/create-authorizer.ts';
 import { createOpenFgaAuthorizer } from '../../src/authz/openfga.ts';
 import type { OpenFgaConfig } from '../../src/config/config.ts';
 import { createSigningKey, startOidcProvider, type OidcProvider } from '../servers/start-oidc-provider.ts';
 import { createStore, startOpenFga, type OpenFgaServer, type OpenFgaStore } from '../servers/start-openfga.ts';
 import { engineConfig, forAll, questionOf, testModel } from '../support/openfga-engine.ts';
+import { passOnTo, startRecorder } from '../support/recorder.ts';
 
 const absentId = '01ARZ3NDEKTSV4RRFFQ69G5FAV';
 const allowed = { allow: true };
@@ -251,6 +253,41 @@ describe('an engine', () => {
     await fetch(`${server.url}/stores/${gone.storeId}`, { method: 'DELETE' });
     await expect(fga.checkReady(soon())).rejects.toThrow(`OpenFGA has no store ${gone.storeId}`);
   });
+});
+
+test('is asked once about a sender and a bucket, whatever is written to it, as long as that is remembered', async () => {
+  const server = await startOpenFga();
+  onTestFinished(() => server.stop());
+  const store = await createStore(server, testModel, [
+    { user: 'user:alice', relation: 'writer', object: 'bucket:uploads' },
+    { user: 'user:bob', relation: 'writer', object: 'folder:a' },
+  ]);
+  const recorder = await startRecorder(passOnTo(server));
+  onTestFinished(() => recorder.stop());
+  const remember = (changes: Partial<OpenFgaConfig> = {}) => {
+    const times = { cacheTtlMs: 600_000, denyCacheTtlMs: 600_000 };
+    const openfga = engineConfig({ ...store, url: recorder.endpoint }, { ...times, ...changes });
+    return createAuthorizer({ failMode: 'closed', openfga }, { onFailedOpen: () => undefined });
+  };
+  const allowedOf = async ({ authorize }: ReturnType<typeof remember>, ...asked: Parameters<typeof questionOf>) =>
+    (await authorize(questionOf(...asked))).decision.allow;
+
+  const byBucket = remember();
+  for (let index = 0; index < 20; index++) {
+    const claims = { jti: `token-${index}` };
+    expect(await allowedOf(byBucket, 'alice', { key: `folder/${index}.txt`, claims })).toBe(true);
+    expect(await allowedOf(byBucket, 'bob', { key: `folder/${index}.txt`, claims })).toBe(false);
+  }
+  expect(recorder.seen.splice(0)).toHaveLength(2);
+
+  const byFolder = remember({ object: forAll(['folder:{key.ancestors}']) });
+  for (let index = 0; index < 20; index++) {
+    expect(await allowedOf(byFolder, 'bob', { key: `a/${index}` })).toBe(true);
+    expect(await allowedOf(byFolder, 'bob', { key: `b/${index}` })).toBe(false);
+    expect(await allowedOf(byFolder, 'bob', { key: `${index}` })).toBe(false);
+  }
+  expect(recorder.seen.splice(0)).toHaveLength(2);
+  await Promise.all([...byBucket.engines, ...byFolder.engines].map((one) => one.close()));
 });
 
 test('a higher consistency asks past what OpenFGA remembers', async () => {

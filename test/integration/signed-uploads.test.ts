@@ -13,7 +13,8 @@ import {
   type ClientCredential,
   type RequestToSign,
 } from '../support/sign-s3-request.ts';
-import { jwtSecret } from '../support/start-proxy.ts';
+import { jwtSecret, startProxy } from '../support/start-proxy.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const credential: ClientCredential = {
   accessKey: 'AKIDALICE',
@@ -210,6 +211,43 @@ describe('presigned URLs', () => {
     expect(await bucket.stored.listKeys('never')).toEqual([]);
     expect(await bucket.stored.listKeys('other')).toEqual([]);
   });
+});
+
+test('a signature that does not match is explained in the log, under the id that the client was told', async () => {
+  const { accessKey, secretKey, region } = credential;
+  const proxy = await startProxy({
+    config: {
+      logging: { level: 'debug', format: 'json' },
+      buckets: [
+        {
+          name: 'uploads',
+          filesystem: { root: './data' },
+          auth: { sigv4: { access_key: accessKey, secret_key: secretKey, region } },
+        },
+      ],
+    },
+  });
+  const path = '/uploads/a%20b';
+  const host = new URL(proxy.url).host;
+  const signed = signS3Request({ credential, method: 'PUT', host, path, body: Buffer.from('x'), mode: 'sha256' });
+  const answer = await sendRequest({ url: proxy.url, method: 'PUT', path: `${path}c`, ...signed });
+  expect(codeOf(answer)).toBe('SignatureDoesNotMatch');
+  const explanations = (): string[] =>
+    proxy
+      .logs()
+      .split('\n')
+      .filter((line) => line.includes('canonicalRequest'));
+  await waitFor(async () => explanations().length > 0);
+  const [line = '', ...more] = explanations();
+  await proxy.stop();
+  expect(more).toEqual([]);
+  const told = JSON.parse(line) as { requestId: string; canonicalRequest: string };
+  expect(told.requestId).toBe(answer.headers['x-amz-request-id']);
+  expect(answer.body).toContain(`<RequestId>${told.requestId}</RequestId>`);
+  expect(told.canonicalRequest).toMatch(/^PUT\n\/uploads\/a%20bc\n/);
+  const signature = signed.headers['authorization']?.slice(-64) ?? '';
+  expect(signature).toMatch(/^[0-9a-f]{64}$/);
+  expect(line).not.toContain(signature);
 });
 
 test('a request with two credentials is refused', async () => {

@@ -1,9 +1,8 @@
 // Starts an OPA server, and writes policies and data to it without the code under test.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { callServer } from './call-server.ts';
 import { findServer } from './find-server.ts';
 import { freePort } from './free-port.ts';
 import { startProcess, waitUntilReady } from './start-process.ts';
@@ -65,7 +64,7 @@ export async function startOpa(options: OpaServerOptions = {}): Promise<OpaServe
   if (options.decisionLog === true) args.push('--set', 'decision_logs.console=true');
   const running = startProcess({ command: program, args: [...args, ...(options.args ?? [])], folder });
   const call = (method: string, route: string, body?: string): Promise<{ status: number; text: string }> =>
-    send({ url: url + route, method, body, token });
+    callServer({ url: url + route, method, body, token });
   const write = async (route: string, body: string): Promise<void> => {
     const { status, text } = await call('PUT', route, body);
     if (status >= 300) throw new Error(`OPA: PUT ${route}: ${status} ${text}`);
@@ -99,31 +98,4 @@ function readLogged(line: string): Asked | undefined {
   if (!line.includes('"msg":"Decision Log"')) return undefined;
   const { path: rule, input } = JSON.parse(line) as { path: string; input: unknown };
   return { path: rule, input };
-}
-
-interface Call {
-  readonly url: string;
-  readonly method: string;
-  readonly body: string | undefined;
-  readonly token: string | undefined;
-}
-
-/** Whatever the certificate: it is the code under test that must look at it. */
-function send({ url, method, body, token }: Call): Promise<{ status: number; text: string }> {
-  return new Promise((resolve, reject) => {
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const request = url.startsWith('https:')
-      ? httpsRequest(url, { method, headers, rejectUnauthorized: false, agent: false })
-      : httpRequest(url, { method, headers, agent: false });
-    request.on('error', reject);
-    request.on('response', (response) => {
-      const pieces: Buffer[] = [];
-      response.on('data', (piece: Buffer) => pieces.push(piece));
-      response.on('error', reject);
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(pieces).toString('utf8') }),
-      );
-    });
-    request.end(body);
-  });
 }

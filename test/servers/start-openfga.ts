@@ -1,4 +1,5 @@
 // Starts an OpenFGA server, and writes models and tuples to it without the code under test.
+import { callServer } from './call-server.ts';
 import { findServer } from './find-server.ts';
 import { freePort } from './free-port.ts';
 import { startProcess, waitUntilReady } from './start-process.ts';
@@ -26,12 +27,14 @@ export interface OpenFgaOptions {
   readonly presharedKeys?: readonly string[];
   /** Takes the JWTs of this issuer alone. */
   readonly oidc?: { readonly issuer: string; readonly audience: string };
+  /** Serves https; absolute paths of PEM files. */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
   /** Sent by `post` instead of a preshared key. */
   readonly token?: () => Promise<string>;
 }
 
 export async function startOpenFga(options: OpenFgaOptions = {}): Promise<OpenFgaServer> {
-  const { presharedKeys = [], oidc } = options;
+  const { presharedKeys = [], oidc, tls } = options;
   const program = await findServer('openfga');
   if (options.database !== undefined) {
     const migrated = startProcess({ command: program, args: ['migrate', ...toArgs(datastore(options.database))] });
@@ -54,25 +57,23 @@ export async function startOpenFga(options: OpenFgaOptions = {}): Promise<OpenFg
     ...(oidc === undefined
       ? {}
       : { 'authn-method': 'oidc', 'authn-oidc-issuer': oidc.issuer, 'authn-oidc-audience': oidc.audience }),
+    ...(tls === undefined
+      ? {}
+      : { 'http-tls-enabled': 'true', 'http-tls-cert': tls.certFile, 'http-tls-key': tls.keyFile }),
   };
   const running = startProcess({ command: program, args: ['run', ...toArgs(settings)] });
-  const url = `http://127.0.0.1:${port}`;
-  await waitUntilReady(running, async () => (await fetch(`${url}/healthz`)).ok);
+  const url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
+  await waitUntilReady(
+    running,
+    async () => (await callServer({ url: `${url}/healthz`, method: 'GET' })).status === 200,
+  );
   return {
     port,
     url,
     async post(path, body) {
       const token = (await options.token?.()) ?? presharedKeys[0];
-      const response = await fetch(url + path, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        },
-        body: JSON.stringify(body),
-      });
-      const text = await response.text();
-      if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
+      const { status, text } = await callServer({ url: url + path, method: 'POST', body: JSON.stringify(body), token });
+      if (status >= 300) throw new Error(`${path}: ${status} ${text}`);
       return JSON.parse(text) as Record<string, unknown>;
     },
     suspend: () => suspendProcess(running.pid),

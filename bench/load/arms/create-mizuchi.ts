@@ -13,6 +13,12 @@ export const builtEntry = join(root, 'dist', 'cli.js');
 
 type Settings = Readonly<Record<string, unknown>>;
 
+export interface PolicyEngine {
+  /** The bucket's `authz` settings. */
+  readonly authz: Settings;
+  stop(): Promise<void>;
+}
+
 interface MizuchiOptions extends Pick<Arm, 'name' | 'note' | 'digests'> {
   /** What Node runs; the source when it is left out. */
   readonly entry?: string;
@@ -20,15 +26,19 @@ interface MizuchiOptions extends Pick<Arm, 'name' | 'note' | 'digests'> {
   readonly upload?: Settings;
   /** The bucket's `auth` settings; JWTs by HS256 when left out. */
   readonly auth?: Settings;
+  /** Starts the policy engine that is asked about every request; nobody is asked when left out. */
+  readonly startEngine?: () => Promise<PolicyEngine>;
   /** Done before the proxy is started. */
   readonly ready?: () => Promise<void>;
   /** A PUT with a token that is always the same when left out. */
   readonly request?: (place: ArmPlace, body: ArmBody) => ArmRequest;
 }
 
-function configuration(place: ArmPlace, { auth, upload }: MizuchiOptions): string {
+function configuration(place: ArmPlace, { auth, upload }: MizuchiOptions, authz: Settings | undefined): string {
   return stringify({
     server: { address: `127.0.0.1:${place.port}`, state_dir: join(place.directory, 'state') },
+    // On, as by default; several arms run side by side.
+    metrics: { port: 0 },
     buckets: [
       {
         name: 'uploads',
@@ -41,6 +51,7 @@ function configuration(place: ArmPlace, { auth, upload }: MizuchiOptions): strin
           secret_key: secretKey,
         },
         auth: auth ?? { jwt: jwtSettings('HS256') },
+        ...(authz && { authz }),
         ...(upload && { upload }),
       },
     ],
@@ -67,10 +78,12 @@ export function createMizuchi(options: MizuchiOptions): Arm {
     prepare: async (place) => {
       await options.ready?.();
       const path = join(place.directory, 'config.yaml');
-      await writeFile(path, configuration(place, options));
+      const engine = await options.startEngine?.();
+      await writeFile(path, configuration(place, options, engine?.authz));
       // For profiles: `--cpu-prof`, `--perf-basic-prof`.
       const flags = (process.env['MIZUCHI_BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
-      return { file: process.execPath, args: [...flags, entry, '--config', path] };
+      const args = [...flags, entry, '--config', path];
+      return { file: process.execPath, args, ...(engine && { release: () => engine.stop() }) };
     },
     request,
   };

@@ -2,22 +2,16 @@
 import { findServer } from '../../../test/servers/find-server.ts';
 import type { Arm } from '../arm.ts';
 import { accessKey, secretKey } from '../credentials.ts';
-import { findProgram, programVersion } from '../machine.ts';
+import { goModuleVersion } from '../machine.ts';
 import { signUpload } from '../sign-upload.ts';
-
-/** The program says nothing useful of its own version; Go's record of the build does. */
-async function builtVersion(file: string): Promise<string> {
-  const go = findProgram('go');
-  if (go === undefined) return 'version not told';
-  return programVersion(go, ['version', '-m', file], /mod\s+github\.com\/versity\/versitygw\s+(\S+)/u);
-}
 
 export const versitygw: Arm = {
   name: 'versitygw',
   note: 'Go gateway as an S3 proxy; verifies SigV4 and signs again; uses all cores',
   find: async () => {
     try {
-      return { version: `versitygw ${await builtVersion(await findServer('versitygw'))}` };
+      const version = await goModuleVersion(await findServer('versitygw'), 'github.com/versity/versitygw');
+      return { version: `versitygw ${version}` };
     } catch (error) {
       return { missing: error instanceof Error ? error.message : String(error) };
     }

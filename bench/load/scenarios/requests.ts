@@ -20,6 +20,9 @@ const waysIn = [
   'direct',
 ];
 
+/** The first asks nobody. */
+const askers = ['mizuchi', 'opa-cached', 'openfga-cached', 'opa-cold', 'openfga-cold'];
+
 function createSmall(
   seconds: number,
   options: Pick<Scenario, 'name' | 'armNames' | 'rounds' | 'remarks'> & { readonly title?: string },
@@ -73,30 +76,45 @@ function costOfWaysIn(samples: ReadonlyMap<string, readonly Sample[]>): readonly
   });
 }
 
-function createLatency(seconds: number): Scenario {
+/** Round by round, as above. */
+function costOfAsking(samples: ReadonlyMap<string, readonly Sample[]>): readonly string[] {
+  const alone = samples.get('mizuchi');
+  if (alone === undefined) return [];
+  const without = (key: string): readonly number[] => column(alone, key);
+  return [...samples].flatMap(([name, own]) => {
+    if (name === 'mizuchi') return [];
+    const perRound = (key: string, compare: (value: number, reference: number) => number): number =>
+      median(column(own, key).map((value, round) => compare(value, without(key)[round] ?? Number.NaN)));
+    const added = (key: string): string => perRound(key, (ms, aloneMs) => ms - aloneMs).toFixed(3);
+    const rate = perRound('perSecond', (value, reference) => (100 * value) / reference - 100);
+    const change = Number.isNaN(rate) ? '' : `${rate > 0 ? '+' : ''}${rate.toFixed(1)} % PUT/s, `;
+    return [`${name}: ${change}${added('p50Ms')} ms more at p50 and ${added('p99Ms')} ms at p99 than asking nobody.`];
+  });
+}
+
+function createLatency(seconds: number, options: Pick<Scenario, 'name' | 'armNames' | 'remarks'>): Scenario {
   const shape = { bodyBytes: 1024, connections: 1 };
   return {
-    name: 'latency',
+    ...options,
     title: `1 KiB bodies, one after another for ${seconds} s`,
     columns: [
       { key: 'p50Ms', title: 'p50 ms', digits: 3, ratio: true },
       { key: 'p99Ms', title: 'p99 ms', digits: 3 },
       { key: 'maxMs', title: 'max ms', digits: 2 },
     ],
-    armNames: peers,
     rounds: 5,
     warmUp: (bench, arm) => measure(bench, arm, { ...shape, until: { seconds: Math.min(1, seconds) } }),
     measure: async (bench, arm) => {
       const { p50Us, p99Us, maxUs } = await measure(bench, arm, { ...shape, until: { seconds } });
       return { p50Ms: p50Us / 1000, p99Ms: p99Us / 1000, maxMs: maxUs / 1000 };
     },
-    remarks: addedLatency,
   };
 }
 
 /** @param scale 1 for the real durations, less for a quick look. */
 export function createRequestScenarios(scale: number): readonly Scenario[] {
   const seconds = Math.max(1, 4 * scale);
+  const latencySeconds = Math.max(0.5, 2 * scale);
   return [
     createSmall(seconds, { name: 'small', armNames: peers, rounds: 5 }),
     createSmall(seconds, {
@@ -106,6 +124,14 @@ export function createRequestScenarios(scale: number): readonly Scenario[] {
       rounds: 3,
       remarks: costOfWaysIn,
     }),
-    createLatency(Math.max(0.5, 2 * scale)),
+    createSmall(seconds, {
+      name: 'authz',
+      title: ', by the policy engine that is asked',
+      armNames: askers,
+      rounds: 5,
+      remarks: costOfAsking,
+    }),
+    createLatency(latencySeconds, { name: 'latency', armNames: peers, remarks: addedLatency }),
+    createLatency(latencySeconds, { name: 'authz-latency', armNames: askers, remarks: costOfAsking }),
   ];
 }

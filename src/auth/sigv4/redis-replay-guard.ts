@@ -38,28 +38,37 @@ export function createRedisReplayGuard({ url, timeoutMs = 1000 }: RedisReplayGua
     dropped.end();
   }
 
+  /** @throws Error without any word of Redis's own. */
+  async function ask(run: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
+    // Loaded when it is first needed, as most configurations have no Redis; the time that takes is not Redis's.
+    const library = await import('@redis/client');
+    if (isClosed) throw new Error('closed');
+    const used = (connection ??= connect(library, url, timeoutMs, drop));
+    try {
+      return await endsWithin(used.ready.then(run), timeoutMs);
+    } catch (error) {
+      // What waits behind an answer that does not come would wait as well: all of it is refused, and the next one connects anew.
+      drop(used);
+      throw describeFault(error);
+    }
+  }
+
   return {
     async claim(signature, expiresAtMs) {
-      // Loaded when it is first needed, as most configurations have no Redis; the time that takes is not Redis's.
-      const library = await import('@redis/client');
-      if (isClosed) throw unavailable(new Error('closed'));
-      const used = (connection ??= connect(library, url, timeoutMs, drop));
-      const claimed = used.ready.then((client) =>
+      const reply = await ask((client) =>
         client.set(keyPrefix + signature, '1', {
           condition: 'NX',
           expiration: { type: 'PX', value: Math.max(0, Math.ceil(expiresAtMs - Date.now())) + clockMarginMs },
         }),
-      );
-      let reply: unknown;
-      try {
-        reply = await endsWithin(claimed, timeoutMs);
-      } catch (error) {
-        // What waits behind an answer that does not come would wait as well: all of it is refused, and the next one connects anew.
-        drop(used);
-        throw unavailable(new Error(`Redis cannot be asked (${faultOf(error)})`));
-      }
+      ).catch((error: unknown) => {
+        throw unavailable(error);
+      });
       if (reply === null) throw replayRefusal();
       if (reply !== 'OK') throw unavailable(new Error('Redis gave an answer that is not one to SET'));
+    },
+    async checkReady() {
+      // A claim writes: a Redis that is read-only, or full, answers PING all the same.
+      await ask((client) => client.set(`${keyPrefix}ready`, '1', { expiration: { type: 'PX', value: 1000 } }));
     },
     async close() {
       isClosed = true;
@@ -101,6 +110,10 @@ async function endsWithin<Result>(promise: Promise<Result>, ms: number): Promise
   } finally {
     clearTimeout(timer);
   }
+}
+
+function describeFault(error: unknown): Error {
+  return new Error(`Redis cannot be asked (${faultOf(error)})`);
 }
 
 /** An answer may quote the command that it is to, and with it the password: its first word is the fault. */

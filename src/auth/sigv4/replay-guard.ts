@@ -12,6 +12,8 @@ export interface ReplayGuard {
    * @throws S3Error AccessDenied when it has been claimed before; SlowDown or ServiceUnavailable when that cannot be known.
    */
   claim(signature: string, expiresAtMs: number): Promise<void> | void;
+  /** Rejects when no signature could be claimed now. */
+  checkReady(): Promise<void>;
   close(): Promise<void>;
 }
 

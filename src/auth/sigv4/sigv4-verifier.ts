@@ -53,7 +53,8 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
     const canonicalRequest = writeCanonicalRequest(canonical);
     const stringToSign = `AWS4-HMAC-SHA256\n${timestamp}\n${key.scope}\n${hash('sha256', canonicalRequest, 'hex')}`;
     if (!isSameSignature(key.hmac(stringToSign), presented.signature)) {
-      onMismatch?.({ canonicalRequest: writeCanonicalRequest(maskSecrets(canonical)), stringToSign });
+      const masked = writeCanonicalRequest(maskSecrets(canonical));
+      onMismatch?.({ requestId: request.id, canonicalRequest: masked, stringToSign });
       throw new S3Error('SignatureDoesNotMatch');
     }
     if (!config.allowUnsignedPayload) refuseUnsignedPayload(canonical.payloadHash);

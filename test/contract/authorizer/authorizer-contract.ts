@@ -40,7 +40,10 @@ const grants: readonly Grant[] = [
   { subject: 'carol', action: 'list_parts', bucket: 'uploads' },
   { subject: 'dave', action: 'abort', bucket: 'archive' },
 ];
+/** Of an authorizer whose engine will not answer. */
 const timeoutMs = 600;
+/** Of one whose engine will, on a machine that has other work to do. */
+const patientMs = 60_000;
 /** Stands in every part of a question that can hold it. */
 const secret = 'secretword';
 const telling = createQuestion({
@@ -54,15 +57,15 @@ export function describeAuthorizer(name: string, start: () => Promise<EngineUnde
     let engine: EngineUnderTest;
     let authorizer: Authorizer;
     const made: Authorizer[] = [];
-    const create = (url: string): Authorizer => {
-      const one = engine.create({ url, timeoutMs });
+    const create = (url: string, options = { timeoutMs }): Authorizer => {
+      const one = engine.create({ url, ...options });
       made.push(one);
       return one;
     };
     beforeAll(async () => {
       engine = await start();
       await engine.setGrants(grants);
-      authorizer = create(engine.url);
+      authorizer = create(engine.url, { timeoutMs: patientMs });
     }, 180_000);
     afterAll(async () => {
       await Promise.all(made.map((one) => one.close()));
@@ -177,14 +180,16 @@ export function describeAuthorizer(name: string, start: () => Promise<EngineUnde
 
     describe('where the engine', () => {
       test('is suspended, the answer is ServiceUnavailable in time, and right again afterwards', async () => {
+        const hasty = create(engine.url);
         engine.suspend();
         try {
-          await seeFailing(authorizer);
-          await expect(authorizer.checkReady(AbortSignal.timeout(300))).rejects.toBeInstanceOf(Error);
+          await seeFailing(hasty);
+          await expect(hasty.checkReady(AbortSignal.timeout(300))).rejects.toBeInstanceOf(Error);
         } finally {
           engine.resume();
         }
-        expect(await isAllowed(createQuestion())).toBe(true);
+        const answer = (): Promise<unknown> => hasty.authorize(createQuestion()).catch(() => 'none yet');
+        await expect.poll(answer, { timeout: 20_000 }).toEqual({ allow: true });
       });
 
       test('has been restarted, connections that were kept do no harm', async () => {
@@ -283,7 +288,7 @@ async function seeFailing(authorizer: Authorizer): Promise<void> {
     (decision) => `decided: ${JSON.stringify(decision)}`,
     (reason: unknown) => reason,
   );
-  expect(performance.now() - startedAt).toBeLessThan(timeoutMs + 1500);
+  expect(performance.now() - startedAt).toBeLessThan(timeoutMs + 5000);
   expect(error).toBeInstanceOf(S3Error);
   expect(error).toMatchObject({
     code: 'ServiceUnavailable',

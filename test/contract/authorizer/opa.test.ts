@@ -1,12 +1,12 @@
 // The authorizer contract against a real OPA, and what only OPA has: its token, its certificate, its bundles.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createOpaAuthorizer } from '../../../src/authz/opa.ts';
 import { freePort } from '../../servers/free-port.ts';
 import { startOpa, type OpaServer } from '../../servers/start-opa.ts';
+import { createCertificate, type Certificate } from '../../support/certificate.ts';
 import { createQuestion } from '../../support/questions.ts';
 import { describeAuthorizer, type EngineUnderTest, type Grant } from './authorizer-contract.ts';
 
@@ -83,19 +83,12 @@ describe('an OPA that asks for a token', () => {
 describe('an OPA behind TLS', () => {
   let folder: string;
   let server: OpaServer;
-  const certificate = (name: string) => {
-    const [cert, key] = [path.join(folder, `${name}.pem`), path.join(folder, `${name}.key`)];
-    const kind = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-    const about = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
-    execFileSync('openssl', [...kind, ...about, '-keyout', key, '-out', cert], { stdio: 'pipe' });
-    return { file: cert, cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
-  };
-  let own: ReturnType<typeof certificate>;
-  let other: ReturnType<typeof certificate>;
+  let own: Certificate;
+  let other: Certificate;
   beforeAll(async () => {
     folder = mkdtempSync(path.join(tmpdir(), 'mizuchi-opa-tls-'));
-    own = certificate('own');
-    other = certificate('other');
+    own = createCertificate(folder, 'own');
+    other = createCertificate(folder, 'other');
     server = await startOpa({ tls: own, policy: openly });
   }, 60_000);
   afterAll(async () => {
@@ -104,14 +97,14 @@ describe('an OPA behind TLS', () => {
   });
 
   test('is believed with the authority of the file', async () => {
-    const authorizer = createOpaAuthorizer({ ...settings, url: server.url, caFile: own.file });
+    const authorizer = createOpaAuthorizer({ ...settings, url: server.url, caFile: own.certFile });
     expect(await authorizer.authorize(createQuestion())).toEqual({ allow: true });
     await authorizer.checkReady(AbortSignal.timeout(2000));
     await authorizer.close();
   });
 
   test('and not with another, or with none', async () => {
-    for (const caFile of [{ caFile: other.file }, {}]) {
+    for (const caFile of [{ caFile: other.certFile }, {}]) {
       const authorizer = createOpaAuthorizer({ ...settings, url: server.url, ...caFile });
       await expect(authorizer.authorize(createQuestion())).rejects.toMatchObject({
         code: 'ServiceUnavailable',
@@ -123,7 +116,7 @@ describe('an OPA behind TLS', () => {
 
   test('nor under another name', async () => {
     const url = server.url.replace('127.0.0.1', 'localhost');
-    const authorizer = createOpaAuthorizer({ ...settings, url, caFile: own.file });
+    const authorizer = createOpaAuthorizer({ ...settings, url, caFile: own.certFile });
     await expect(authorizer.authorize(createQuestion())).rejects.toMatchObject({
       cause: { message: 'OPA cannot be asked (ERR_TLS_CERT_ALTNAME_INVALID)' },
     });

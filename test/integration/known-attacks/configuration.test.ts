@@ -51,6 +51,9 @@ describe('secrets that anybody could guess', () => {
     'this-is-only-a-placeholder-of-good-length',
     'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
     'abcabcabcabcabcabcabcabcabcabcabcabcabcabcabc',
+    'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+    'minioadmin:minioadmin:minioadmin:minioadmin',
+    'do-not-use-this-key-of-32-bytes-or-more',
     '${UNFILLED:-$}{JWT_SECRET_OF_THE_DEPLOYMENT}',
   ];
   const places: readonly (readonly [key: string, auth: (secret: string) => object])[] = [

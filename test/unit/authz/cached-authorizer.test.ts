@@ -42,6 +42,27 @@ function create(options: Partial<CacheOptions> = {}) {
   return { engine, clock, authorizer, ask };
 }
 
+describe('an engine that says what it is asked', () => {
+  const byKey = (question: Question) => (question.resource.key === '' ? undefined : question.resource.key);
+
+  test('is asked once where that is the same, whatever else differs', async () => {
+    const { engine, ask } = create({ identify: byKey });
+    expect(await ask({ resource: { key: 'a' } })).toMatchObject({ cached: false });
+    expect(await ask({ resource: { key: 'a', bucket: 'other' }, context: { userAgent: 'other' } })).toMatchObject({
+      cached: true,
+    });
+    expect(await ask({ resource: { key: 'b' } })).toMatchObject({ cached: false });
+    expect(engine.asked).toHaveLength(2);
+  });
+
+  test('decides anew what it says nothing of', async () => {
+    const { engine, ask } = create({ identify: byKey });
+    await ask({ resource: { key: '' } });
+    expect(await ask({ resource: { key: '' } })).toMatchObject({ cached: false });
+    expect(engine.asked).toHaveLength(2);
+  });
+});
+
 describe('a decision', () => {
   test('is used again until its time is over, counted from the question', async () => {
     const { engine, clock, ask } = create();

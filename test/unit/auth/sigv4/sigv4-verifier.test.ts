@@ -26,7 +26,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const noReplays: AuthServices['replays'] = { claim() {}, async close() {} };
+const noReplays: AuthServices['replays'] = { claim() {} };
 
 function authenticatorWith(config: Partial<SigV4Config> = {}, services: Partial<AuthServices> = {}) {
   return createAuthenticator(
@@ -495,9 +495,10 @@ describe('a mismatch', () => {
       cookie: 'the-cookie',
       'x-auth-token': 'the-token',
     };
-    const request = { ...signedByHeader({ fields }), method: 'POST' };
+    const request = { ...signedByHeader({ fields }), method: 'POST', id: 'the-id-of-the-request' };
     expect(await codeOf(loud(request))).toBe('SignatureDoesNotMatch');
     expect(onMismatch).toHaveBeenCalledExactlyOnceWith({
+      requestId: 'the-id-of-the-request',
       canonicalRequest: [
         'POST',
         '/examplebucket/key',
