@@ -6,11 +6,13 @@ import { mizuchi, mizuchiBuilt, mizuchiEightParts, mizuchiSingle } from './arms/
 import { nginxShipped, nginxTuned } from './arms/nginx.ts';
 import { nodePipe, sdkPut } from './arms/node-peers.ts';
 import { policyEngineArms } from './arms/policy-engines.ts';
+import { telemetryArms } from './arms/telemetry.ts';
 import { tokenArms } from './arms/tokens.ts';
 import { checksumArms, signedArms } from './arms/verified.ts';
 import { versitygw } from './arms/versitygw.ts';
 
 export const arms: readonly Arm[] = [
+  ...telemetryArms,
   mizuchi,
   mizuchiBuilt,
   mizuchiSingle,

@@ -13,6 +13,8 @@ export const scenarioSummaries = {
   'small-auth': 'the same with each kind of credential: tokens known and unknown, signatures',
   authz: 'the same with nobody asked, and with OPA and OpenFGA, each asked every time and remembered',
   'authz-latency': '1 KiB, one after another, with each of these',
+  seen: '1 GiB without telemetry, with metrics, with logs, with all of it and every request traced',
+  'seen-small': 'the same with 4 KiB on 32 connections',
   latency: '1 KiB, one after another',
   throttled: '1 GiB into a backend that is slow for each connection',
   memory: '64 bodies of 256 MiB at once into a backend that is slow altogether',

@@ -13,9 +13,12 @@ export const builtEntry = join(root, 'dist', 'cli.js');
 
 type Settings = Readonly<Record<string, unknown>>;
 
-export interface PolicyEngine {
+/** A real server that the proxy talks to besides its backend, and the settings by which it does. */
+export interface Neighbour {
   /** The bucket's `authz` settings. */
-  readonly authz: Settings;
+  readonly authz?: Settings;
+  /** Put over the configuration. */
+  readonly settings?: Settings;
   stop(): Promise<void>;
 }
 
@@ -26,19 +29,28 @@ interface MizuchiOptions extends Pick<Arm, 'name' | 'note' | 'digests'> {
   readonly upload?: Settings;
   /** The bucket's `auth` settings; JWTs by HS256 when left out. */
   readonly auth?: Settings;
-  /** Starts the policy engine that is asked about every request; nobody is asked when left out. */
-  readonly startEngine?: () => Promise<PolicyEngine>;
+  /** Starts a policy engine that is asked about every request, or a collector that is told of them; none when left out. */
+  readonly startNeighbour?: () => Promise<Neighbour>;
+  /** Put over the configuration. */
+  readonly settings?: Settings;
   /** Done before the proxy is started. */
   readonly ready?: () => Promise<void>;
   /** A PUT with a token that is always the same when left out. */
   readonly request?: (place: ArmPlace, body: ArmBody) => ArmRequest;
 }
 
-function configuration(place: ArmPlace, { auth, upload }: MizuchiOptions, authz: Settings | undefined): string {
+function configuration(
+  place: ArmPlace,
+  { auth, upload, settings }: MizuchiOptions,
+  neighbour: Neighbour | undefined,
+): string {
+  const authz = neighbour?.authz;
   return stringify({
     server: { address: `127.0.0.1:${place.port}`, state_dir: join(place.directory, 'state') },
     // On, as by default; several arms run side by side.
     metrics: { port: 0 },
+    ...settings,
+    ...neighbour?.settings,
     buckets: [
       {
         name: 'uploads',
@@ -78,12 +90,12 @@ export function createMizuchi(options: MizuchiOptions): Arm {
     prepare: async (place) => {
       await options.ready?.();
       const path = join(place.directory, 'config.yaml');
-      const engine = await options.startEngine?.();
-      await writeFile(path, configuration(place, options, engine?.authz));
+      const neighbour = await options.startNeighbour?.();
+      await writeFile(path, configuration(place, options, neighbour));
       // For profiles: `--cpu-prof`, `--perf-basic-prof`.
       const flags = (process.env['MIZUCHI_BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
       const args = [...flags, entry, '--config', path];
-      return { file: process.execPath, args, ...(engine && { release: () => engine.stop() }) };
+      return { file: process.execPath, args, ...(neighbour && { release: () => neighbour.stop() }) };
     },
     request,
   };

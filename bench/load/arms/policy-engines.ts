@@ -5,7 +5,7 @@ import { startOpa } from '../../../test/servers/start-opa.ts';
 import { createStore, startOpenFga } from '../../../test/servers/start-openfga.ts';
 import type { Arm } from '../arm.ts';
 import { goModuleVersion } from '../machine.ts';
-import { createMizuchi, type PolicyEngine } from './create-mizuchi.ts';
+import { createMizuchi, type Neighbour } from './create-mizuchi.ts';
 
 type EngineName = 'opa' | 'openfga';
 type Settings = Readonly<Record<string, unknown>>;
@@ -36,7 +36,7 @@ const model = {
 };
 
 const engines: Readonly<
-  Record<EngineName, { readonly goModule: string; start: (more: Settings) => Promise<PolicyEngine> }>
+  Record<EngineName, { readonly goModule: string; start: (more: Settings) => Promise<Neighbour> }>
 > = {
   opa: {
     goModule: 'github.com/open-policy-agent/opa',
@@ -63,7 +63,7 @@ function asking(engine: EngineName, kind: 'cold' | 'cached'): Arm {
   const arm = createMizuchi({
     name: `${engine}-${kind}`,
     note: `mizuchi, asking ${engine === 'opa' ? 'OPA' : 'OpenFGA'} ${how}`,
-    startEngine: () => start(kind === 'cold' ? { cache_ttl_seconds: 0 } : {}),
+    startNeighbour: () => start(kind === 'cold' ? { cache_ttl_seconds: 0 } : {}),
   });
   return {
     ...arm,

@@ -55,6 +55,12 @@ export function createBodyScenarios(scale: number): readonly Scenario[] {
       shape: { bodyBytes: oneBytes, connections: 1, until: { requests: 1 } },
     }),
     createBodies({
+      name: 'seen',
+      title: `One body of ${oneBytes / mib} MiB on one connection, by what is told of it`,
+      armNames: ['unseen', 'metrics', 'logs', 'mizuchi', 'traced', 'traced-http'],
+      shape: { bodyBytes: oneBytes, connections: 1, until: { requests: 1 } },
+    }),
+    createBodies({
       name: 'many',
       title: `16 bodies of ${manyBytes / mib} MiB at once`,
       armNames: ['mizuchi', 'mizuchi-single', ...proxies],

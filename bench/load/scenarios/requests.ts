@@ -131,6 +131,12 @@ export function createRequestScenarios(scale: number): readonly Scenario[] {
       rounds: 5,
       remarks: costOfAsking,
     }),
+    createSmall(seconds, {
+      name: 'seen-small',
+      title: ', by what is told of them',
+      armNames: ['unseen', 'metrics', 'logs', 'mizuchi', 'traced', 'traced-http'],
+      rounds: 5,
+    }),
     createLatency(latencySeconds, { name: 'latency', armNames: peers, remarks: addedLatency }),
     createLatency(latencySeconds, { name: 'authz-latency', armNames: askers, remarks: costOfAsking }),
   ];
