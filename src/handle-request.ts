@@ -22,6 +22,8 @@ import type { UploadSlots } from './upload/upload-slots.ts';
 export interface Bucket {
   readonly name: string;
   readonly region: string;
+  /** Whether the backend's bucket is whatever the client names: then it may not be there. */
+  readonly isNamedByClient: boolean;
   readonly storage: Storage;
   readonly authenticate: Authenticator;
   readonly settings: UploadSettings;
@@ -214,7 +216,7 @@ async function serve(
   }
 
   function run(): Promise<HttpResponse> {
-    const running = runOperation(admission?.operation ?? operation, {
+    const operating = runOperation(admission?.operation ?? operation, {
       request,
       headers: admission?.headers ?? headers,
       payload,
@@ -231,10 +233,18 @@ async function serve(
       budget: options.budget,
       openUploads: options.openUploads,
     });
+    const running = bucket.isNamedByClient ? operating.catch(tellNoSuchBucket) : operating;
     const fields = admission?.answerFields;
     if (fields === undefined || fields.length === 0) return running;
     return running.then((response) => ({ ...response, headers: [...response.headers, ...fields] }));
   }
+}
+
+/** Of a bucket that is configured by name the same is the operator's fault, and InternalError. */
+function tellNoSuchBucket(error: unknown): never {
+  const cause = error instanceof S3Error ? error.cause : undefined;
+  const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'NoSuchBucket';
+  throw isMissing ? new S3Error('NoSuchBucket', { cause }) : error;
 }
 
 function codeOf(error: unknown): string {

@@ -79,7 +79,7 @@ export interface HttpResponse {
   readonly status: number;
   /** Names as they shall be sent. Content-Length is the server's to add. */
   readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
 }
 
 export type RequestHandler = (request: HttpRequest) => Promise<HttpResponse>;

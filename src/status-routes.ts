@@ -1,5 +1,6 @@
 // What the server says of itself: alive, ready, and what it is.
 import type { HttpRequest, HttpResponse } from './http.ts';
+import type { PageRoute } from './ui/serve-page.ts';
 
 export interface ReadinessCheck {
   readonly name: string;
@@ -13,6 +14,8 @@ export interface StatusOptions {
   readonly version: string;
   readonly checks: readonly ReadinessCheck[];
   readonly isStopping: () => boolean;
+  /** Undefined: there is no upload page. */
+  readonly page: PageRoute | undefined;
   /** Figures of the moment for `GET /health`. */
   readonly figures: () => Record<string, number>;
   /** A check that failed: its cause is for the log alone. */
@@ -42,7 +45,10 @@ export function createStatusRoutes(
     return isReady ? json(200, { status: 'ready', ...names }) : json(503, { status: 'not ready', ...names });
   }
 
-  return ({ method, rawPath, rawQuery }) => {
+  return (request) => {
+    const { method, rawPath, rawQuery } = request;
+    const page = options.page?.(request);
+    if (page !== undefined) return Promise.resolve(page);
     if (method !== 'GET' && method !== 'HEAD') return undefined;
     switch (rawPath) {
       case '/health':

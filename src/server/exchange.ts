@@ -19,6 +19,8 @@ const drainTicks = 200;
 /** A client that has been silent for this long has nothing more to send. */
 const drainSilentTicks = 5;
 
+const lineEnd = '\r\n';
+
 interface Drain {
   leftBytes: number;
   leftTicks: number;
@@ -156,16 +158,16 @@ export class Exchange implements HttpRequest {
    * server adds after it, a line end, is the end of the body.
    */
   #respondEarly(answer: HttpResponse): void {
-    const bodyText = `${answer.body ?? ''}\r\n`;
+    const body = Buffer.from(answer.body ?? '');
     const headers: (readonly [string, string])[] = [
       ...answer.headers,
-      ['Content-Length', String(Buffer.byteLength(bodyText))],
+      ['Content-Length', String(body.length + lineEnd.length)],
       ['Connection', 'close'],
     ];
     const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
     this.body.cancel(new ClientGone());
     this.#response.cork(() =>
-      this.#response.writeStatus(`${statusOf(answer)}\r\n${lines}\r\n${bodyText.slice(0, -2)}`),
+      this.#response.writeStatus(Buffer.concat([Buffer.from(`${statusOf(answer)}\r\n${lines}\r\n`), body])),
     );
     const drain: Drain = {
       leftBytes: drainBytes,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startMinio } from '../servers/start-minio.ts';
 import { startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
+import { createToken, jwtSecret, startProxy } from '../support/start-proxy.ts';
 
 let bucket: ProxiedBucket;
 beforeAll(async () => {
@@ -35,4 +36,19 @@ test('every request has an id of its own, also those that succeed', async () => 
   const answers = await Promise.all(['a', 'b', 'c'].map((key) => bucket.put(key, key)));
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
   expect(new Set(answers.map(({ headers }) => headers['x-amz-request-id'])).size).toBe(3);
+});
+
+test('a bucket that a pattern lets through and the backend does not have: 404', async () => {
+  const { endpoint, accessKey, secretKey, region } = bucket.server;
+  const s3 = { region, endpoint, access_key: accessKey, secret_key: secretKey };
+  const proxy = await startProxy({
+    config: { buckets: [{ name: 'team-*', s3, auth: { jwt: { secret: jwtSecret } } }] },
+  });
+  const headers = { authorization: `Bearer ${await createToken()}` };
+  for (const body of [Buffer.from('one PUT'), Buffer.alloc(60 * 1024 * 1024)]) {
+    const answer = await sendRequest({ url: proxy.url, method: 'PUT', path: '/team-nobody/key', headers, body });
+    expect(answer.status).toBe(404);
+    expect(answer.body).toContain('<Code>NoSuchBucket</Code>');
+  }
+  await proxy.stop();
 });

@@ -1,0 +1,252 @@
+// The upload page sends: whole files byte for byte, and on through lost networks, reloads, pauses and cancels.
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createRandomBody } from '../support/random-body.ts';
+import {
+  chooseFiles,
+  findRow,
+  seeStatus,
+  startUpload,
+  startUploadPage,
+  watchParts,
+  type UploadPage,
+} from '../support/upload-page.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const mib = 1024 * 1024;
+/** Slow enough to be stopped on the way: 80 MiB take some five seconds. */
+const slowKbPerSecond = 16_000;
+
+let ui: UploadPage;
+beforeAll(async () => {
+  ui = await startUploadPage();
+}, 300_000);
+afterAll(() => ui.stop());
+beforeEach(() => ui.network.setEnabled(true));
+
+/** MinIO takes a prefix of multipart uploads for a whole key: so all are listed. */
+async function openUploadsOf(start: string): Promise<string[]> {
+  return (await ui.stored.listOpenUploads()).filter((key) => key.startsWith(start));
+}
+
+const slowDown = () =>
+  ui.network.addToxic({ type: 'bandwidth', stream: 'upstream', attributes: { rate: slowKbPerSecond } });
+
+test('300 MiB, an empty file and odd names go up at once, and are read back byte for byte', async () => {
+  const { page, context, faults } = await ui.open();
+  const bodies = {
+    'film.mp4': createRandomBody('film', 300 * mib),
+    'Fähre & Brücke 100% +1 #2 (neu).jpg': createRandomBody('odd', 100_001),
+    'empty.txt': createRandomBody('empty', 0),
+    'edge.bin': createRandomBody('edge', 32 * mib),
+  };
+  const files = await Promise.all(Object.entries(bodies).map(([name, body]) => ui.makeFile(name, body)));
+  await chooseFiles(page, files);
+  await startUpload(page);
+  for (const name of Object.keys(bodies)) await seeStatus(page, name, 'done');
+  await page.getByText('all uploaded').waitFor();
+  for (const [name, body] of Object.entries(bodies)) {
+    expect([name, await ui.stored.readHash(name)]).toEqual([name, { sha256: body.sha256(), size: body.sizeBytes }]);
+  }
+  expect((await ui.stored.head('film.mp4')).ContentType).toBe('video/mp4');
+  expect(await ui.stored.listOpenUploads()).toEqual([]);
+  expect(faults).toEqual([]);
+  await context.close();
+});
+
+test('a folder keeps its paths, below the folder that was typed; dropped files are taken', async () => {
+  const { page, context } = await ui.open();
+  const body = createRandomBody('in a folder', 1000);
+  const file = await ui.makeFile('inner.txt', body);
+  const folder = file.slice(0, file.lastIndexOf('/'));
+  await page.getByLabel('Folder').fill(' /photos/2026/ ');
+  await page.locator('#drop input[webkitdirectory]').first().setInputFiles(folder);
+  await page.evaluate(`{
+    const transfer = new DataTransfer();
+    transfer.items.add(new File(['dropped'], 'dropped.txt', { type: 'text/plain' }));
+    document.querySelector('.uppy-Dashboard').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true }));
+  }`);
+  await findRow(page, 'dropped.txt').waitFor();
+  await startUpload(page);
+  await page.getByText('all uploaded').waitFor({ timeout: 120_000 });
+  const folderName = folder.slice(folder.lastIndexOf('/') + 1);
+  expect((await ui.stored.readBytes(`photos/2026/${folderName}/inner.txt`)).equals(body.bytes())).toBe(true);
+  expect((await ui.stored.readBytes('photos/2026/dropped.txt')).toString()).toBe('dropped');
+  await context.close();
+});
+
+test('when the network is cut the upload waits, and goes on by itself with what is missing', async () => {
+  const { page, context } = await ui.open();
+  const parts = watchParts(page);
+  const body = createRandomBody('cut', 80 * mib);
+  const slow = await slowDown();
+  await chooseFiles(page, await ui.makeFile('cut.bin', body));
+  await startUpload(page);
+  await waitFor(async () => parts.confirmed.size >= 2, 60_000);
+  const confirmed = [...parts.confirmed];
+  await ui.network.setEnabled(false);
+  await seeStatus(page, 'cut.bin', 'waiting');
+  expect(await findRow(page, 'cut.bin').innerText()).toContain('The connection to the server was lost. Trying again…');
+  await ui.network.setEnabled(true);
+  await slow.remove();
+  await seeStatus(page, 'cut.bin', 'done');
+  expect(await ui.stored.readHash('cut.bin')).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  expect(confirmed.map((number) => [number, parts.sent.get(number)])).toEqual(confirmed.map((number) => [number, 1]));
+  expect(await ui.stored.listOpenUploads()).toEqual([]);
+  await context.close();
+});
+
+test('without a network there is nothing to give up: back online, it goes on at once', async () => {
+  const { page, context } = await ui.open();
+  const parts = watchParts(page);
+  const body = createRandomBody('offline', 48 * mib);
+  const slow = await slowDown();
+  await chooseFiles(page, await ui.makeFile('offline.bin', body));
+  await startUpload(page);
+  await waitFor(async () => parts.confirmed.size >= 1, 60_000);
+  await context.setOffline(true);
+  // The emulation lets requests that are under way through: the cut is for them.
+  await ui.network.setEnabled(false);
+  await seeStatus(page, 'offline.bin', 'waiting');
+  await ui.network.setEnabled(true);
+  await slow.remove();
+  await context.setOffline(false);
+  await seeStatus(page, 'offline.bin', 'done');
+  expect(await ui.stored.readHash('offline.bin')).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  await context.close();
+});
+
+test('after a reload the same file goes on where it stopped', async () => {
+  const { page, context } = await ui.open();
+  page.on('dialog', (dialog) => void dialog.accept());
+  const body = createRandomBody('reload', 80 * mib);
+  const file = await ui.makeFile('reload.bin', body);
+  const before = watchParts(page);
+  const slow = await slowDown();
+  await page.getByLabel('Folder').fill('films');
+  await chooseFiles(page, file);
+  await startUpload(page);
+  await waitFor(async () => before.confirmed.size >= 2, 60_000);
+  await page.reload();
+  await slow.remove();
+  await page.getByText('Unfinished uploads').waitFor();
+  const there = await ui.storedParts('films/reload.bin');
+  expect(there.length).toBeGreaterThanOrEqual(2);
+
+  const after = watchParts(page);
+  const again = page.locator('#unfinished input[type=file]');
+  await again.setInputFiles(await ui.makeFile('another.bin', createRandomBody('another', 100)));
+  await page.getByText('That is another file').waitFor();
+  await again.setInputFiles(file);
+  await seeStatus(page, 'reload.bin', 'done');
+  expect(await ui.stored.readHash('films/reload.bin')).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  const resent = there.filter(
+    (number) => after.sent.has(number) && before.confirmed.has(number) && there.includes(number),
+  );
+  expect(resent).toEqual([]);
+  expect(after.sent.size).toBeGreaterThan(0);
+  expect(await ui.stored.listOpenUploads()).toEqual([]);
+  expect(await page.getByText('Unfinished uploads').count()).toBe(0);
+  await context.close();
+});
+
+test('after a reload, adding the file anew does the same; an upload that has gone begins again', async () => {
+  const { page, context } = await ui.open();
+  page.on('dialog', (dialog) => void dialog.accept());
+  const body = createRandomBody('gone', 48 * mib);
+  const file = await ui.makeFile('gone.bin', body);
+  const before = watchParts(page);
+  const slow = await slowDown();
+  await chooseFiles(page, file);
+  await startUpload(page);
+  await waitFor(async () => before.confirmed.size >= 1, 60_000);
+  await page.reload();
+  const confirmed = [...before.confirmed];
+  await chooseFiles(page, file);
+  await page.getByText('goes on where it stopped').waitFor();
+  const after = watchParts(page);
+  await startUpload(page);
+  await waitFor(async () => after.confirmed.size >= 1, 60_000);
+  expect(confirmed.filter((number) => after.sent.has(number))).toEqual([]);
+  await page.reload();
+  await slow.remove();
+  await ui.stored.abortOpenUploads();
+  await chooseFiles(page, file);
+  await startUpload(page);
+  await seeStatus(page, 'gone.bin', 'done');
+  expect(await ui.stored.readHash('gone.bin')).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  await context.close();
+});
+
+test('paused, nothing more is sent; resumed, it goes on', async () => {
+  const { page, context } = await ui.open();
+  const parts = watchParts(page);
+  const body = createRandomBody('pause', 80 * mib);
+  const slow = await slowDown();
+  await chooseFiles(page, await ui.makeFile('pause.bin', body));
+  await startUpload(page);
+  await waitFor(async () => parts.confirmed.size >= 1, 60_000);
+  await page.getByRole('button', { name: 'Pause: pause.bin' }).click();
+  await seeStatus(page, 'pause.bin', 'paused');
+  await ui.proxy.waitUntilIdle();
+  const sent = [...parts.sent.values()].reduce((sum, count) => sum + count, 0);
+  await slow.remove();
+  // Another file goes its way meanwhile.
+  await chooseFiles(page, await ui.makeFile('meanwhile.bin', createRandomBody('meanwhile', 1000)));
+  await page.getByRole('button', { name: /^Upload/ }).click();
+  await seeStatus(page, 'meanwhile.bin', 'done');
+  expect([...parts.sent.values()].reduce((sum, count) => sum + count, 0)).toBe(sent);
+  await page.getByRole('button', { name: 'Resume: pause.bin' }).click();
+  await seeStatus(page, 'pause.bin', 'done');
+  expect(await ui.stored.readHash('pause.bin')).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  await context.close();
+});
+
+test('cancelled, a file leaves no object and no multipart upload: at work, paused, and cut off', async () => {
+  const { page, context } = await ui.open();
+  const large = ['cancel-1.bin', 'cancel-2.bin', 'cancel-3.bin'];
+  const slow = await slowDown();
+  for (const name of large) await chooseFiles(page, await ui.makeFile(name, createRandomBody(name, 64 * mib)));
+  await chooseFiles(page, await ui.makeFile('cancel-4.bin', createRandomBody('4', 30 * mib)));
+  await startUpload(page);
+  await waitFor(async () => (await openUploadsOf('cancel-')).length === 3, 60_000);
+  await page.getByRole('button', { name: 'Pause: cancel-2.bin' }).click();
+  await page.getByRole('button', { name: 'Cancel: cancel-1.bin' }).click();
+  await page.getByRole('button', { name: 'Cancel: cancel-2.bin' }).click();
+  await seeStatus(page, 'cancel-4.bin', 'sending');
+  await page.getByRole('button', { name: 'Cancel: cancel-4.bin' }).click();
+  await waitFor(async () => (await openUploadsOf('cancel-')).join() === 'cancel-3.bin', 60_000);
+  await ui.network.setEnabled(false);
+  await page.getByRole('button', { name: 'Cancel: cancel-3.bin' }).click();
+  await ui.network.setEnabled(true);
+  await slow.remove();
+  await waitFor(async () => (await openUploadsOf('cancel-')).length === 0, 60_000);
+  await ui.proxy.waitUntilIdle();
+  expect(await ui.stored.listKeys('cancel-')).toEqual([]);
+  expect(await page.locator('#files li').count()).toBe(0);
+  await context.close();
+});
+
+test('what was cancelled while the page could tell nobody is ended at the next visit; what is unfinished can be discarded', async () => {
+  const { page, context } = await ui.open();
+  page.on('dialog', (dialog) => void dialog.accept());
+  const slow = await slowDown();
+  for (const name of ['late-1.bin', 'late-2.bin'])
+    await chooseFiles(page, await ui.makeFile(name, createRandomBody(name, 64 * mib)));
+  await startUpload(page);
+  await waitFor(async () => (await openUploadsOf('late-')).length === 2, 60_000);
+  await ui.network.setEnabled(false);
+  await page.getByRole('button', { name: 'Cancel: late-1.bin' }).click();
+  await findRow(page, 'late-1.bin').waitFor({ state: 'detached' });
+  // Only now is it sure that the page has noted it, and cannot tell the server before it is closed.
+  const isNoted = `JSON.parse(localStorage.getItem('mizuchi-open-uploads')).some((one) => one.isCancelled)`;
+  await waitFor(async () => Boolean(await page.evaluate(isNoted)));
+  await page.goto('about:blank');
+  await ui.network.setEnabled(true);
+  await slow.remove();
+  await page.goto(ui.url);
+  await waitFor(async () => (await openUploadsOf('late-')).join() === 'late-2.bin', 60_000);
+  await page.getByRole('button', { name: 'Discard: late-2.bin' }).click();
+  await waitFor(async () => (await openUploadsOf('late-')).length === 0, 60_000);
+  expect(await ui.stored.listKeys('late-')).toEqual([]);
+  await context.close();
+});
