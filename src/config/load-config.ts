@@ -5,8 +5,10 @@ import type { Config } from './config.ts';
 import { ConfigError, type ConfigFault, formatPath } from './config-error.ts';
 import { describeIssue } from './describe-issue.ts';
 import { type Environment, expandVariables } from './expand-variables.ts';
+import { fillFromOtelEnvironment } from './otel-environment.ts';
 import { parseYaml } from './parse-yaml.ts';
 import { configSchema, type ConfigInput } from './schema.ts';
+import { suggestKey } from './suggest-key.ts';
 import { toConfig } from './to-config.ts';
 
 interface Fault {
@@ -22,7 +24,8 @@ interface Fault {
 export function loadConfig({ path, text, env }: { path: string; text: string; env: Environment }): Config {
   const yaml = parseYaml(text, path);
   const expanded = expandVariables(yaml.value, env);
-  const checked = checkConfig(expanded.value);
+  const filled = fillFromOtelEnvironment(expanded.value, env);
+  const checked = checkConfig(filled.value);
   const unresolved = new Set(expanded.faults.map(({ steps }) => formatPath(steps)));
   const faults: ConfigFault[] = [
     ...expanded.faults,
@@ -33,7 +36,8 @@ export function loadConfig({ path, text, env }: { path: string; text: string; en
     return { path: formatPath(steps), message, ...(line !== undefined && { line }) };
   });
   if (!checked.ok || faults.length > 0) throw new ConfigError(path, faults.toSorted(byLine));
-  return checked.config;
+  const { config } = checked;
+  return Object.freeze({ ...config, notices: Object.freeze([...config.notices, ...filled.notices]) });
 }
 
 /**
@@ -52,9 +56,18 @@ export function readConfig(options: { configPath?: string; env: Environment; cwd
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
     if (chosen === undefined && code === 'ENOENT') return undefined;
-    throw new ConfigError(path, [{ path: '', message: `the file cannot be read (${code})` }]);
+    const remedy = `put it there, or name another with ${configPath === undefined ? 'MIZUCHI_CONFIG' : '--config'}`;
+    throw new ConfigError(path, [{ path: '', message: `the file cannot be read (${code}); ${remedy}` }]);
   }
   return loadConfig({ path, text, env });
+}
+
+/**
+ * The configuration that an object means: the settings of the file under the same names, and no variables.
+ * @throws ConfigError with every fault, each with its path.
+ */
+export function createConfig(input: ConfigInput): Config {
+  return checkInput(input, 'configuration');
 }
 
 /**
@@ -82,10 +95,14 @@ export function embeddedConfig(options: {
       },
     ],
   };
+  return checkInput(input, 'embedded configuration');
+}
+
+function checkInput(input: ConfigInput, name: string): Config {
   const checked = checkConfig(input);
   if (checked.ok) return checked.config;
   throw new ConfigError(
-    'embedded configuration',
+    name,
     checked.faults.map(({ steps, message }) => ({ path: formatPath(steps), message })),
   );
 }
@@ -95,10 +112,15 @@ function checkConfig(input: unknown): { ok: true; config: Config } | { ok: false
   if (parsed.success) return { ok: true, config: toConfig(parsed.data) };
   const faults = parsed.error.issues.flatMap((issue): Fault[] =>
     issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ steps: [...issue.path, key], message: 'unknown key' }))
+      ? issue.keys.map((key) => ({ steps: [...issue.path, key], message: describeUnknownKey(issue.path, key) }))
       : [{ steps: issue.path, message: issue.message }],
   );
   return { ok: false, faults };
+}
+
+function describeUnknownKey(path: readonly PropertyKey[], key: string): string {
+  const meant = suggestKey(configSchema, path, key);
+  return `unknown key${meant === undefined ? '' : `; did you mean ${meant}?`}`;
 }
 
 function byLine(a: ConfigFault, b: ConfigFault): number {

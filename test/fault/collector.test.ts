@@ -1,0 +1,168 @@
+// A collector that dies, stops answering or refuses in the middle of uploads: they go on, and so do spans once it is back.
+import { Agent } from 'node:http';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startMinio } from '../servers/start-minio.ts';
+import { startRotel, type Collector } from '../servers/start-rotel.ts';
+import type { S3Server } from '../servers/start-s3-server.ts';
+import { answerWith, passOnTo, startRecorder, type Recorder } from '../support/recorder.ts';
+import { createBucket, type BucketView } from '../support/s3-client.ts';
+import { sendRequest } from '../support/send-request.ts';
+import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
+import { spansOf } from '../support/traces.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const uploads = 200;
+const inFlight = 8;
+const bodyOf = (key: string): string => `the body of ${key}`;
+const awayMessage = 'spans cannot be exported';
+const backMessage = 'spans are exported again';
+
+let store: S3Server;
+let stored: BucketView;
+let collector: Collector;
+/** Between the proxy and the collector, for refusals. */
+let gate: Recorder;
+let token: string;
+
+beforeAll(async () => {
+  store = await startMinio();
+  stored = await createBucket(store, 'backend-bucket');
+  token = await createToken();
+});
+afterAll(() => store.stop());
+beforeEach(async () => {
+  collector = await startRotel();
+  gate = await startRecorder(passOnTo({ port: Number(new URL(collector.httpUrl).port) }));
+});
+afterEach(async () => {
+  await gate.stop();
+  await collector.stop();
+});
+
+function start(otlp: object, batch: object = {}): Promise<RunningProxy> {
+  const { endpoint, region, accessKey, secretKey } = store;
+  return startProxy({
+    config: {
+      metrics: { enabled: false },
+      tracing: {
+        enabled: true,
+        otlp: { timeout_seconds: 1, ...otlp },
+        batch: { scheduled_delay_millis: 20, ...batch },
+      },
+      buckets: [
+        {
+          name: 'uploads',
+          path_prefix: '/uploads',
+          s3: { bucket: stored.bucket, region, endpoint, access_key: accessKey, secret_key: secretKey },
+          auth: { jwt: { algorithm: 'HS256', secret: jwtSecret } },
+        },
+      ],
+    },
+  });
+}
+
+/** @param onDone is told how many are done. @returns the traces of the uploads, all of which have succeeded. */
+async function upload(
+  proxy: RunningProxy,
+  prefix: string,
+  count: number,
+  onDone: (done: number) => Promise<void> = async () => undefined,
+): Promise<string[]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: inFlight });
+  const traceIds: string[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < count) {
+      const key = `${prefix}-${next++}`;
+      const answer = await sendRequest({
+        url: proxy.url,
+        method: 'PUT',
+        path: `/uploads/${key}`,
+        headers: { authorization: `Bearer ${token}` },
+        body: bodyOf(key),
+        agent,
+      });
+      expect(answer).toMatchObject({ status: 200 });
+      traceIds.push(String(answer.headers['x-mizuchi-trace-id']));
+      await onDone(traceIds.length);
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, work));
+  agent.destroy();
+  return traceIds;
+}
+
+const timesLogged = (proxy: RunningProxy, message: string): number => proxy.logs().split(message).length - 1;
+
+async function haveArrived(traceIds: readonly string[]): Promise<void> {
+  await waitFor(async () => {
+    const seen = new Set(spansOf(collector).map(({ traceId }) => traceId));
+    return traceIds.every((traceId) => seen.has(traceId));
+  }, 60_000);
+}
+
+interface Fault {
+  readonly otlp: () => object;
+  readonly begin: () => Promise<void> | void;
+  readonly end: () => Promise<void> | void;
+}
+
+const overGrpc = (): object => ({ endpoint: collector.grpcUrl });
+const overHttp = (): object => ({ endpoint: gate.endpoint, protocol: 'http/protobuf' });
+
+const faults: readonly (readonly [name: string, fault: Fault])[] = [
+  ['killed, over gRPC', { otlp: overGrpc, begin: () => collector.kill(), end: () => collector.restart() }],
+  ['stalled, over gRPC', { otlp: overGrpc, begin: () => collector.suspend(), end: () => collector.resume() }],
+  ['stalled, over HTTP', { otlp: overHttp, begin: () => collector.suspend(), end: () => collector.resume() }],
+  [
+    'refusing, over HTTP',
+    {
+      otlp: overHttp,
+      begin: () => gate.setAnswer(answerWith(503, {})),
+      end: () => gate.setAnswer(passOnTo({ port: Number(new URL(collector.httpUrl).port) })),
+    },
+  ],
+];
+
+describe.each(faults)('a collector that is %s', (name, fault) => {
+  test('fails no upload, is told of once, and gets spans again when it is back', async () => {
+    const proxy = await start(fault.otlp());
+    const prefix = name.replaceAll(/\W+/gu, '-');
+    let hasBegun = false;
+    await upload(proxy, prefix, uploads, async (done) => {
+      if (hasBegun || done < uploads / 4) return;
+      hasBegun = true;
+      await fault.begin();
+    });
+    const keys = Array.from({ length: uploads }, (_, index) => `${prefix}-${index}`);
+    for (const key of keys) expect((await stored.readBytes(key)).toString()).toBe(bodyOf(key));
+    await waitFor(async () => timesLogged(proxy, awayMessage) === 1, 60_000);
+    await fault.end();
+    await waitFor(async () => timesLogged(proxy, backMessage) === 1, 60_000);
+    await haveArrived(await upload(proxy, `${prefix}-back`, 10));
+    expect(timesLogged(proxy, awayMessage)).toBe(1);
+    expect(timesLogged(proxy, backMessage)).toBe(1);
+    expect(await proxy.stop()).toEqual({ code: 0, signal: null });
+  });
+});
+
+test('with a collector that takes nothing, memory stays bounded and the process stops in time', async () => {
+  const proxy = await start({ endpoint: collector.grpcUrl, timeout_seconds: 60 }, { max_queue_size: 512 });
+  await upload(proxy, 'warm', 1000);
+  const peakBytes = await proxy.peakRssBytes();
+  collector.suspend();
+  // Nine thousand spans, of which 512 may be kept.
+  await upload(proxy, 'more', 3000);
+  expect((await proxy.peakRssBytes()) - peakBytes).toBeLessThan(32 * 1024 * 1024);
+  expect(timesLogged(proxy, 'slower than spans are made')).toBe(1);
+  expect(await proxy.stop()).toEqual({ code: 0, signal: null });
+  collector.resume();
+});
+
+test('without a collector from the start, the proxy starts, serves and stops', async () => {
+  await collector.kill();
+  const proxy = await start({ endpoint: collector.grpcUrl });
+  await upload(proxy, 'alone', 20);
+  await waitFor(async () => timesLogged(proxy, awayMessage) === 1);
+  expect(await proxy.stop()).toEqual({ code: 0, signal: null });
+});
