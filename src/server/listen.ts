@@ -1,9 +1,11 @@
 // The server edge: accepts connections, turns each request into an Exchange, and stops gracefully.
 import { randomBytes } from 'node:crypto';
-import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
+import type { us_listen_socket } from 'uWebSockets.js';
 import type { HttpRequest, HttpResponse, RequestHandler } from '../http.ts';
 import { S3Error } from '../errors.ts';
+import { createApp, type TlsFiles } from './create-app.ts';
 import { Exchange, type ForwardedReader } from './exchange.ts';
+import { describeListenFault, findListenFault } from './listen-fault.ts';
 import { ReadingRoom, type BodyMemory } from './read-body.ts';
 import { isLoopback } from './loopback.ts';
 import { snapshotRequest } from './snapshot-request.ts';
@@ -30,7 +32,7 @@ export interface EdgeOptions {
   readonly port: number;
   /** True when other processes listen on the same port beside this one. */
   readonly sharePort: boolean;
-  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly tls: TlsFiles | undefined;
   readonly maxHeaderBytes: number;
   readonly maxConnections: number;
   readonly idleTimeoutSeconds: number;
@@ -62,10 +64,7 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
   // Read by the addon once, when it is loaded: a head above its default of 4 KiB would be refused.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(options.maxHeaderBytes);
   const uws = await import('uWebSockets.js');
-  const app: TemplatedApp =
-    options.tls === undefined
-      ? uws.App()
-      : uws.SSLApp({ cert_file_name: options.tls.certFile, key_file_name: options.tls.keyFile });
+  const app = createApp(uws, options.tls);
   const room = new ReadingRoom(options.memory, options);
   const { readForwarded } = options;
   const exchanges = new Set<Exchange>();
@@ -105,14 +104,14 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
     void answer(exchange, options, () => drained !== undefined).finally(settle);
   });
 
-  const socket = await new Promise<us_listen_socket>((resolve, reject) => {
-    const listening = (token: us_listen_socket | false) => {
-      if (token === false)
-        reject(new Error(`cannot listen on ${options.host}:${options.port}: the address is in use or not ours`));
-      else resolve(token);
-    };
-    app.listen(options.host, options.port, options.sharePort ? sharedPort : exclusivePort, listening);
+  const { host, port: wantedPort } = options;
+  const socket = await new Promise<us_listen_socket | false>((resolve) => {
+    app.listen(host, wantedPort, options.sharePort ? sharedPort : exclusivePort, resolve);
   });
+  if (socket === false) {
+    const code = await findListenFault({ host, port: wantedPort });
+    throw new Error(describeListenFault({ host, port: wantedPort, setting: 'server.address' }, code));
+  }
 
   const port = uws.us_socket_local_port(socket);
   if (isLoopback(options.host)) {

@@ -24,6 +24,10 @@ const unchecked: readonly { readonly begins: string; readonly because: string }[
       'it would replace the modules that run this test; .ci/run begins with npm ci, first-start.test.ts starts it',
   },
   { begins: 'socket → server/', because: 'a picture' },
+  {
+    begins: 'docker compose up ',
+    because: 'it needs a container engine; compose.test.ts runs what it does as plain processes',
+  },
 ];
 
 const repository = path.resolve(import.meta.dirname, '../..');

@@ -68,6 +68,8 @@ test('a port that somebody else has is one sentence and a failure, also for seve
       buckets: [{ name: 'uploads', filesystem: { root: './data' }, auth }],
     },
   });
-  await expect(second).rejects.toThrow(/cannot listen on .*: the address is in use/u);
+  await expect(second).rejects.toThrow(
+    /cannot listen on .*: another program has the port; stop it, or set server\.address/u,
+  );
   await first.stop();
 });

@@ -420,8 +420,11 @@ describe('jwt', () => {
   test.each([
     ['', '.secret', oneKey],
     [`secret: ${secret}, ${jwksUrl}`, '', oneKey],
+    ['secret: {}', '.secret', 'must be text'],
     [`secret: ${secret}, algorithm: none`, '.algorithm', known],
     [`secret: ${secret}, algorithms: [hs256]`, '.algorithms[0]', known],
+    [`secret: ${secret}, algorithms: HS256`, '.algorithms', 'must be a list'],
+    [`${jwksUrl}, algorithms: RS256`, '.algorithms', 'must be a list'],
     [`secret: ${secret}, algorithms: []`, '.algorithms', expect.anything()],
     [`secret: ${secret}, algorithm: HS256, algorithms: [HS256]`, '.algorithm', 'or algorithms, not both'],
     [`secret: ${secret}, algorithm: HS384`, '.secret', 'must have at least 48 bytes'],
@@ -456,7 +459,7 @@ describe('jwt', () => {
       'needs one of equals, contains, in, matches, gt, lt, exists',
     ],
     [`secret: ${secret}, claims: [{ claim: a, matches: "(" }]`, '.claims[0].matches', expect.anything()],
-    [`secret: ${secret}, claims: [{ claim: a, equal: b }]`, '.claims[0].equal', 'unknown key'],
+    [`secret: ${secret}, claims: [{ claim: a, equal: b }]`, '.claims[0].equal', 'unknown key; did you mean equals?'],
   ])('{ %s }: %s', (settings, path, message) => {
     expect(jwtFaults(settings)).toContainEqual([path, message]);
   });
@@ -482,6 +485,14 @@ describe('sigv4', () => {
     [
       `credentials: [{ ${pair} }, { ${pair}, subject: other }]`,
       [['.credentials[1].access_key', 'is that of credentials[0] already']],
+    ],
+    [
+      'access_key: AKIDALICE12345678, secret_key: AKIDALICE12345678',
+      [['.secret_key', 'must not be the access key itself']],
+    ],
+    [
+      'credentials: [{ access_key: AKIDALICE12345678, secret_key: AKIDALICE12345678 }]',
+      [['.credentials[0].secret_key', 'must not be the access key itself']],
     ],
     [`${pair}, region: "a/b"`, [['.region', expect.anything()]]],
     [`${pair}, color: red`, [['.color', 'unknown key']]],
