@@ -1,91 +1,75 @@
 #!/usr/bin/env node
-// Loads the configuration, starts the proxy, stops it on a signal. Sub-commands: serve (default), token, presign.
+// Loads the configuration, starts the proxy, stops it on a signal. Sub-commands: command-line.ts.
 import cluster from 'node:cluster';
-import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseCommandLine, UsageError } from './command-line.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config } from './config/config.ts';
 import { embeddedConfig, readConfig } from './config/load-config.ts';
 import { readOrMakeSecret } from './config/local-secret.ts';
 import { printConfig } from './config/print-config.ts';
-import { createLog, type Log } from './log.ts';
+import { readEnvironment } from './config/read-environment.ts';
+import { ensureWritable } from './ensure-writable.ts';
+import { healthCommand } from './health-command.ts';
+import { createLog, toggleLevel, type Log } from './log.ts';
 import { presignCommand } from './presign-command.ts';
-import { startProxy } from './proxy.ts';
+import { describeListenFault, findListenFault } from './server/listen-fault.ts';
 import { tokenCommand } from './token-command.ts';
 import { version } from './version.ts';
-
-const usage = `mizuchi-uploadr ${version}: upload-only, streaming S3 proxy
-
-  mizuchi-uploadr [serve] [--config PATH]   start the proxy (without a configuration: the embedded default)
-  mizuchi-uploadr token --subject NAME [--ttl SECONDS] [--bucket NAME] [--claims JSON]
-                                            print a bearer token made from the configuration's secret, with the
-                                            members of a JSON object as further claims
-  mizuchi-uploadr presign --key KEY [--bucket NAME] [--method PUT] [--expires SECONDS] [--query STRING]
-                          [--access-key ID] [--url http://HOST:PORT]
-                                            print a URL signed with a credential of the configuration
-  --validate       check the configuration and exit
-  --print-config   print the effective configuration, secrets hidden, and exit
-  --version, --help
-
-The configuration is read from --config, else MIZUCHI_CONFIG, else ./config.yaml.
-`;
 
 /** Folder of the embedded default: the files that are uploaded, and beside them the secret that tokens are signed with. */
 const dataDir = './data';
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      config: { type: 'string' },
-      validate: { type: 'boolean' },
-      'print-config': { type: 'boolean' },
-      subject: { type: 'string' },
-      bucket: { type: 'string' },
-      ttl: { type: 'string' },
-      key: { type: 'string' },
-      method: { type: 'string' },
-      expires: { type: 'string' },
-      query: { type: 'string' },
-      'access-key': { type: 'string' },
-      url: { type: 'string' },
-      claims: { type: 'string' },
-      version: { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  const [command = 'serve', ...extra] = positionals;
-  if (values.help) return void process.stdout.write(usage);
-  if (values.version) return void process.stdout.write(`${version}\n`);
-  if (extra.length > 0 || !['serve', 'token', 'presign'].includes(command))
-    throw new UsageError(`unknown command: ${positionals.join(' ')}`);
+  const { command, values, help } = parseCommandLine(process.argv.slice(2));
+  if (help !== undefined) return void process.stdout.write(help);
+  if (values['version'] !== undefined) return void process.stdout.write(`${version}\n`);
+
+  // The addon is bound to the ABI of one major version.
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major !== 22 || minor < 18)
+    throw new Error(`this is Node ${process.versions.node}; install Node 22, 22.18 or newer, and start it with that`);
 
   const found = readConfig({
-    env: process.env,
+    env: readEnvironment(process.env),
     cwd: process.cwd(),
-    ...(values.config === undefined ? {} : { configPath: values.config }),
+    ...(values['config'] === undefined ? {} : { configPath: values['config'] }),
   });
-  const config = found ?? embeddedConfig({ secret: readOrMakeSecret(join(dataDir, '.jwt-secret')), dataDir });
-  if (values.validate) return void process.stdout.write('The configuration is valid.\n');
-  if (values['print-config']) return void process.stdout.write(printConfig(config));
+  const config = found ?? makeEmbeddedConfig();
+  if (values['print-config'] !== undefined) return void process.stdout.write(printConfig(config));
+  if (command === 'validate' || values['validate'] !== undefined)
+    return void process.stdout.write('The configuration is valid.\n');
   if (command === 'token') return void process.stdout.write(`${await tokenCommand(config, values)}\n`);
   if (command === 'presign') return void process.stdout.write(`${presignCommand(config, values, Date.now())}\n`);
+  if (command === 'health') return void process.stdout.write(await healthCommand(config));
   await serve(config, { isEmbedded: found === undefined });
 }
 
-class UsageError extends Error {}
+function makeEmbeddedConfig(): Config {
+  ensureWritable({ folder: dataDir, remedy: 'start it in another folder, or with --config' });
+  return embeddedConfig({ secret: readOrMakeSecret(join(dataDir, '.jwt-secret')), dataDir });
+}
 
 async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): Promise<void> {
+  ensureWritable({ folder: config.server.stateDir, mode: 0o700, remedy: 'set server.state_dir' });
   const log = createLog(config.logging);
+  process.on('SIGUSR2', () => toggleLevel(log, config.logging.level));
+  process.on('uncaughtExceptionMonitor', (error) => log.fatal({ err: error }, 'ended by an unforeseen fault'));
   const workers = config.server.workers === 'auto' ? availableParallelism() : config.server.workers;
+  // Before the port for metrics is taken: of two that are busy, this is the one to be told of.
+  if (cluster.isPrimary) await refuseTakenAddress(config);
   if (workers > 1 && cluster.isPrimary) {
-    await refuseTakenAddress(config);
-    superviseWorkers(workers, log);
+    if (config.metrics.enabled) {
+      const { superviseMetrics } = await import('./telemetry/metrics/supervise-metrics.ts');
+      await superviseMetrics(config.metrics, log);
+    }
+    superviseWorkers(workers, log, writesFiles(config) ? ['SIGUSR2', 'SIGHUP'] : ['SIGUSR2']);
     return;
   }
-  const proxy = await startProxy(config, { log, sharePort: workers > 1 });
+  // The other commands do without what it takes to serve.
+  const { startProxy } = await import('./proxy.ts');
+  const proxy = await startProxy(config, { log, sharePort: workers > 1, isSupervised: workers > 1 });
   let isStopping = false;
   const stop = (signal: string) => {
     // A second signal means now.
@@ -102,12 +86,14 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  if (writesFiles(config)) process.on('SIGHUP', () => proxy.reopenFiles());
 
   for (const notice of config.notices) log.warn(notice);
   const scheme = config.server.tls === undefined ? 'http' : 'https';
   const { host } = config.server.address;
   const url = `${scheme}://${host.includes(':') ? `[${host}]` : host}:${proxy.port}`;
   log.info({ url, buckets: config.buckets.map(({ name }) => name) }, 'listening');
+  log.flush();
   if (isEmbedded) await printFirstSteps(config, url);
 }
 
@@ -120,21 +106,21 @@ Try it (the token is good for one hour; \`token --subject NAME\` makes another):
   echo 'hello' > hello.txt
   curl -i -T hello.txt -H "Authorization: Bearer ${token}" ${url}/uploads/hello.txt
 
+Or in a browser:
+
+  ${url}/#token=${token}
+
 `);
 }
 
 /** Workers share their port, with anybody: so it must be seen beforehand that nobody else has it. */
-function refuseTakenAddress({ server }: Config): Promise<void> {
-  const { host, port } = server.address;
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', () => reject(new Error(`cannot listen on ${host}:${port}: the address is in use or not ours`)));
-    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()));
-  });
+async function refuseTakenAddress({ server }: Config): Promise<void> {
+  const code = await findListenFault(server.address);
+  if (code !== undefined) throw new Error(describeListenFault({ ...server.address, setting: 'server.address' }, code));
 }
 
-/** Keeps that many processes running on one port; passes a stop signal on and ends when the last of them has. */
-function superviseWorkers(count: number, log: Log): void {
+/** Keeps that many processes running on one port; passes signals on and ends when the last of them has been stopped. */
+function superviseWorkers(count: number, log: Log, passedOn: readonly NodeJS.Signals[]): void {
   let isStopping = false;
   let failedStarts = 0;
   const start = () => {
@@ -150,17 +136,26 @@ function superviseWorkers(count: number, log: Log): void {
   for (let i = 0; i < count; i++) start();
   const stop = (signal: NodeJS.Signals) => {
     isStopping = true;
-    for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill(signal);
+    signalWorkers(signal);
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  for (const signal of passedOn) process.on(signal, () => signalWorkers(signal));
+}
+
+function signalWorkers(signal: NodeJS.Signals): void {
+  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill(signal);
+}
+
+/** Files that are rotated by others: without any, SIGHUP ends the process, as is usual. */
+function writesFiles({ logging: { auditDestination } }: Config): boolean {
+  return auditDestination !== undefined && auditDestination !== 'stdout';
 }
 
 main().catch((error: unknown) => {
-  // A fault of the configuration or of the address is one clear message, without a stack.
-  if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${usage}`);
-  else if (error instanceof ConfigError || !(error instanceof Error))
-    process.stderr.write(`${String(error instanceof Error ? error.message : error)}\n`);
-  else process.stderr.write(`mizuchi-uploadr: ${error.message}\n`);
-  process.exit(1);
+  // What somebody can mend is one clear message, without a stack.
+  if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+  else process.stderr.write(`mizuchi-uploadr: ${error instanceof Error ? error.message : String(error)}\n`);
+  if (error instanceof UsageError) process.stderr.write('Try mizuchi-uploadr --help.\n');
+  process.exit(error instanceof UsageError ? 2 : 1);
 });

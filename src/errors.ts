@@ -57,6 +57,8 @@ const table = {
 
 export type S3ErrorCode = keyof typeof table;
 
+export const s3ErrorCodes = Object.keys(table) as readonly S3ErrorCode[];
+
 export interface S3ErrorOptions {
   /** Replaces the table's message; goes to the client, so it holds nothing of the backend. */
   readonly detail?: string;

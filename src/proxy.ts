@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { createAuthenticator } from './auth/authenticate.ts';
 import type { AuthServices } from './auth/authentication.ts';
 import { createReplayGuard } from './auth/sigv4/create-replay-guard.ts';
+import type { ReplayGuard } from './auth/sigv4/replay-guard.ts';
+import { checkEngines } from './authz/check-engines.ts';
 import { createAuthorizer, type Authorization } from './authz/create-authorizer.ts';
+import { checkBackends } from './check-backends.ts';
 import type { BucketConfig, Config, S3StorageConfig } from './config/config.ts';
 import { readOrMakeSecret } from './config/local-secret.ts';
 import { createCorsPolicy } from './cors.ts';
@@ -19,8 +22,11 @@ import { createStatusRoutes, type ReadinessCheck } from './status-routes.ts';
 import { createFilesystemStorage } from './storage/filesystem/filesystem-storage.ts';
 import { createS3Storage } from './storage/s3/s3-storage.ts';
 import type { Storage } from './storage/storage.ts';
+import { logEngineFault } from './telemetry/log-events.ts';
 import type { Gauges } from './telemetry/observer.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
+import { describeBuckets } from './ui/describe-buckets.ts';
+import { createPageRoute } from './ui/serve-page.ts';
 import { ByteBudget } from './upload/body/byte-budget.ts';
 import { createOpenUploads } from './upload/open-uploads/open-uploads.ts';
 import { UploadSlots } from './upload/upload-slots.ts';
@@ -29,6 +35,8 @@ import { version } from './version.ts';
 export interface Proxy {
   /** The port it listens on: the one that was free when the configuration says 0. */
   readonly port: number;
+  /** Goes on in new files after those that it wrote so far were renamed. */
+  reopenFiles(): void;
   /**
    * Stops: accepts nothing more, lets what is under way end within `drainMs` of the configuration, aborts the rest and
    * cleans up after it.
@@ -40,17 +48,23 @@ export interface ProxyOptions {
   readonly log: Log;
   /** True when other processes serve the same port. */
   readonly sharePort?: boolean;
+  /** True when the process that started this one serves the metrics of all (see supervise-metrics.ts). */
+  readonly isSupervised?: boolean;
 }
 
 /** After an abort, what handlers may take to clean up before connections are closed. */
 const cleanUpMs = 10_000;
 
 /** @throws Error when the address is taken, or the state folder or a storage cannot be used. */
-export async function startProxy(config: Config, { log, sharePort = false }: ProxyOptions): Promise<Proxy> {
+export async function startProxy(
+  config: Config,
+  { log, sharePort = false, isSupervised = false }: ProxyOptions,
+): Promise<Proxy> {
   const { limits } = config.server;
   const budget = new ByteBudget(limits.memoryBudgetBytes);
   const slots = new UploadSlots({ ...limits, isTight: () => budget.isTight });
-  const telemetry = await startTelemetry({ config, log, gauges });
+  let gauges: (() => Gauges) | undefined;
+  const telemetry = await startTelemetry({ config, log, gauges: () => gauges?.(), isSupervised });
   const replays = telemetry.watchReplays(createReplayGuard(config));
   const buckets = config.buckets.map((bucket) => {
     const authorization =
@@ -80,8 +94,10 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
       checks: [
         ...buckets.flatMap(({ config: bucket, served }) => readinessOf(bucket, served.storage)),
         ...buckets.flatMap(({ config: bucket, authorization }) => enginesOf(bucket, authorization)),
+        ...replaysOf(config, replays),
       ],
       isStopping: () => isStopping,
+      page: config.ui.enabled ? createPageRoute({ version, buckets: describeBuckets(config.buckets) }) : undefined,
       figures: () => ({ lentBytes: budget.lentBytes, uploads: slots.inUse, abortsPending: openUploads.abortsPending }),
       onCheckFailed: (name, error) => log.warn({ neighbour: name, err: error }, 'a neighbour is not ready'),
     }),
@@ -99,24 +115,33 @@ export async function startProxy(config: Config, { log, sharePort = false }: Pro
     readForwarded: createForwardedReader(config.server.trustedProxies),
     handle: createRequestHandler(handlerOptions),
     refuse: createRefusal(handlerOptions),
+  }).catch(async (error: unknown) => {
+    await telemetry.stop();
+    throw error;
   });
   void openUploads.sweep();
+  const backends = buckets.flatMap(({ config: bucket, served }) =>
+    readinessOf(bucket, served.storage).map((one) => ({ storage: bucket.storage, ...one })),
+  );
+  void checkBackends(backends, (bucket, sentence) => log.warn({ bucket }, sentence));
+  for (const { config: bucket, authorization } of buckets)
+    void checkEngines(authorization?.engines ?? [], logEngineFault(log, bucket.name));
 
-  function gauges(): Gauges {
-    return {
-      lentBytes: budget.lentBytes,
-      budgetBytes: budget.budgetBytes,
-      memoryWaits: budget.waits,
-      uploads: slots.inUse,
-      uploadsQueued: slots.queued,
-      abortsPending: openUploads.abortsPending,
-      journalEntries: openUploads.journalEntries,
-      connections: listener.connections,
-    };
-  }
+  gauges = () => ({
+    lentBytes: budget.lentBytes,
+    budgetBytes: budget.budgetBytes,
+    memoryWaits: budget.waits,
+    uploads: slots.inUse,
+    uploadsQueued: slots.queued,
+    abortsPending: openUploads.abortsPending,
+    journalEntries: openUploads.journalEntries,
+    uploadsAbandoned: openUploads.abandoned,
+    connections: listener.connections,
+  });
 
   return {
     port: listener.port,
+    reopenFiles: () => telemetry.reopenFiles(),
     async stop() {
       isStopping = true;
       const drained = listener.drain();
@@ -143,6 +168,7 @@ function createBucket(
   return {
     name: bucket.name,
     region: regionOf(bucket),
+    isNamedByClient: backendBucketOf(bucket) === undefined,
     storage: createStorage(bucket),
     authenticate: createAuthenticator(bucket.auth, services),
     settings: { ...bucket.upload, queueTimeoutMs: config.server.limits.queueTimeoutMs },
@@ -204,6 +230,12 @@ function enginesOf({ authz }: BucketConfig, authorization: Authorization | undef
     isNeeded,
     check: (signal) => engine.checkReady(signal),
   }));
+}
+
+/** Redis; a process's own memory is always there. */
+function replaysOf({ redis, buckets }: Config, replays: ReplayGuard): ReadinessCheck[] {
+  const isAsked = buckets.some(({ auth }) => auth.enabled && auth.sigv4?.rejectReplays === true);
+  return redis !== undefined && isAsked ? [{ name: 'redis', check: () => replays.checkReady() }] : [];
 }
 
 /** @returns whether the promise settled in time. */

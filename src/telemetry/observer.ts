@@ -1,9 +1,11 @@
 // What the three ways of telling of a request, traces, metrics and logs, are told themselves.
+import type { Authentication } from '../auth/authentication.ts';
+import type { Verdict } from '../authz/create-authorizer.ts';
 import type { CallTrace } from '../call-trace.ts';
 import type { Outcome } from '../handle-request.ts';
 import type { HttpRequest } from '../http.ts';
 import type { OpenUploadsEvents } from '../upload/open-uploads/open-uploads.ts';
-import type { StorageCall, StorageCallEnd, StorageCallName } from './watched-storage.ts';
+import type { StorageAnswer, StorageCall, StorageCallEnd } from './watched-storage.ts';
 
 /** What a request came to beyond its outcome, measured where the bucket's parts were called. Times in milliseconds. */
 export interface RequestFigures {
@@ -24,6 +26,12 @@ export interface RequestFigures {
   readonly clientWaitMs: number;
   readonly backendWaitMs: number;
   readonly memoryWaitMs: number;
+  /** Of bodies, in calls to the backend that succeeded. */
+  readonly storedBytes: number;
+  /** What the backend answered last. */
+  readonly answer: StorageAnswer | undefined;
+  /** Of the multipart upload that was dealt with, as the backend has it. */
+  readonly uploadId: string | undefined;
 }
 
 /** A span, by another name than OpenTelemetry's, as nothing of that is loaded here. */
@@ -38,16 +46,33 @@ export interface StorageSpan extends Span {
   endCall(end: StorageCallEnd): void;
 }
 
+/** One that ends with something to be said of. */
+export interface StageSpan<Result> {
+  readonly trace: CallTrace | undefined;
+  succeed(result: Result): void;
+  end(error: unknown): void;
+}
+
 export interface RequestSpan {
   /** Undefined unless it is recorded. */
   readonly traceId: string | undefined;
-  startStage(name: 'authenticate' | 'authorize'): Span;
-  startStorageCall(call: StorageCall & { readonly attempt: number }): StorageSpan;
-  end(outcome: Outcome, figures: RequestFigures): void;
+  startAuthentication(): StageSpan<Authentication>;
+  startAuthorization(): StageSpan<Verdict>;
+  /** @param bucket as it is configured. */
+  startStorageCall(bucket: string, call: StorageCall & { readonly attempt: number }): StorageSpan;
+  endRequest(outcome: Outcome, figures: RequestFigures): void;
 }
 
 /** Spans. */
 export interface Tracing {
+  /** What has become of spans since the start; read when metrics are scraped. */
+  readonly exports: {
+    readonly exported: number;
+    /** Never sent, as too many waited. */
+    readonly dropped: number;
+    /** Sent, and not taken by the collector. */
+    readonly failed: number;
+  };
   startRequest(request: HttpRequest): RequestSpan;
   /** A call to a storage that no request waits for: a sweep, an abort that is made again. */
   startBackgroundCall(bucket: string, call: StorageCall): StorageSpan;
@@ -60,12 +85,30 @@ export interface Tracing {
   stop(): Promise<void>;
 }
 
-/** Counts. Buckets are those of the configuration; undefined where none was found. */
+/** A request that has not ended. */
+export interface RequestInFlight {
+  /** The name under which it is configured; empty while none is known. */
+  readonly bucket: string;
+  /** Of the body, so far. */
+  readonly receivedBytes: number;
+}
+
+/** The body of a call to the backend: what that has taken of it so far. */
+export interface BodyInFlight {
+  readonly bytes: number;
+}
+
+/** Counts. Buckets are those of the configuration. */
 export interface Metrics extends OpenUploadsEvents {
-  requestStarted(): void;
-  requestEnded(outcome: Outcome, figures: RequestFigures): void;
-  storageCallStarted(bucket: string, name: StorageCallName): void;
-  storageCallEnded(bucket: string, call: StorageCall & { readonly attempt: number }, end: StorageCallEnd): void;
+  requestStarted(request: RequestInFlight): void;
+  requestEnded(request: RequestInFlight, outcome: Outcome, figures: RequestFigures): void;
+  storageCallStarted(bucket: string, call: StorageCall, body: BodyInFlight | undefined): void;
+  storageCallEnded(
+    bucket: string,
+    call: StorageCall & { readonly attempt: number },
+    end: StorageCallEnd,
+    body: BodyInFlight | undefined,
+  ): void;
   engineAsked(bucket: string, engine: string, durationMs: number, error: unknown): void;
   failedOpen(bucket: string, engine: string): void;
   keysFetched(bucket: string, error: unknown): void;
@@ -83,5 +126,7 @@ export interface Gauges {
   readonly abortsPending: number;
   /** Open multipart uploads of this process that the journal holds. */
   readonly journalEntries: number;
+  /** Multipart uploads that processes which are no more have left, and that are still to be aborted. */
+  readonly uploadsAbandoned: number;
   readonly connections: number;
 }

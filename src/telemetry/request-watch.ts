@@ -1,8 +1,15 @@
 // One request as those who tell of it see it: it stands before the parts of the bucket, and measures.
+import type { CallTrace } from '../call-trace.ts';
 import type { Bucket, Outcome, RequestWatch } from '../handle-request.ts';
 import type { HttpRequest, HttpResponse } from '../http.ts';
-import type { Metrics, RequestFigures, RequestSpan, Span, Tracing } from './observer.ts';
-import { WatchedStorage, type StorageCall, type StorageCallEnd, type StorageWatcher } from './watched-storage.ts';
+import type { Metrics, RequestFigures, RequestInFlight, RequestSpan, StageSpan, Tracing } from './observer.ts';
+import {
+  WatchedStorage,
+  type StorageAnswer,
+  type StorageCall,
+  type StorageCallEnd,
+  type StorageWatcher,
+} from './watched-storage.ts';
 
 export interface Watchers {
   readonly tracing: Tracing | undefined;
@@ -12,7 +19,8 @@ export interface Watchers {
 
 const noFields: HttpResponse['headers'] = [];
 
-export class WatchedRequest implements RequestWatch, StorageWatcher {
+export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWatcher {
+  readonly #request: HttpRequest;
   readonly #watchers: Watchers;
   readonly #startedAtMs = performance.now();
   readonly #span: RequestSpan | undefined;
@@ -25,13 +33,25 @@ export class WatchedRequest implements RequestWatch, StorageWatcher {
   #clientWaitMs = 0;
   #backendWaitMs = 0;
   #memoryWaitMs = 0;
-  /** How often each call has been made: its attempts. */
-  readonly #attempts = new Map<string, number>();
+  #storedBytes = 0;
+  #answer: StorageAnswer | undefined;
+  #uploadId: string | undefined;
+  /** How often each call has failed, if any has. */
+  #failures: Map<string, number> | undefined;
 
   constructor(request: HttpRequest, watchers: Watchers) {
+    this.#request = request;
     this.#watchers = watchers;
     this.#span = watchers.tracing?.startRequest(request);
-    watchers.metrics?.requestStarted();
+    watchers.metrics?.requestStarted(this);
+  }
+
+  get bucket(): string {
+    return this.#bucketName;
+  }
+
+  get receivedBytes(): number {
+    return this.#request.body.receivedBytes;
   }
 
   get answerFields(): HttpResponse['headers'] {
@@ -47,22 +67,21 @@ export class WatchedRequest implements RequestWatch, StorageWatcher {
     const { authenticate, authorize } = bucket;
     return {
       ...watched,
-      authenticate: (request) => during(span.startStage('authenticate'), (trace) => authenticate(request, trace)),
-      authorize:
-        authorize && ((question) => during(span.startStage('authorize'), (trace) => authorize(question, trace))),
+      authenticate: (request) => during(span.startAuthentication(), (trace) => authenticate(request, trace)),
+      authorize: authorize && ((question) => during(span.startAuthorization(), (trace) => authorize(question, trace))),
     };
   }
 
-  begin(called: StorageCall): ReturnType<StorageWatcher['begin']> {
+  begin(called: StorageCall, body?: { readonly bytes: number }): ReturnType<StorageWatcher['begin']> {
     const { metrics } = this.#watchers;
-    const call = { ...called, attempt: this.#countAttempt(called) };
-    const span = this.#span?.startStorageCall(call);
-    metrics?.storageCallStarted(this.#bucketName, call.name);
+    const call = { ...called, attempt: this.#attemptOf(called) };
+    const span = this.#span?.startStorageCall(this.#bucketName, call);
+    metrics?.storageCallStarted(this.#bucketName, call, body);
     return {
       trace: span?.trace,
       end: (end) => {
         this.#count(call, end);
-        metrics?.storageCallEnded(this.#bucketName, call, end);
+        metrics?.storageCallEnded(this.#bucketName, call, end, body);
         span?.endCall(end);
       },
     };
@@ -80,26 +99,33 @@ export class WatchedRequest implements RequestWatch, StorageWatcher {
       clientWaitMs: this.#clientWaitMs,
       backendWaitMs: this.#backendWaitMs,
       memoryWaitMs: this.#memoryWaitMs,
+      storedBytes: this.#storedBytes,
+      answer: this.#answer,
+      uploadId: this.#uploadId,
     };
     const { metrics, logRequest } = this.#watchers;
-    metrics?.requestEnded(outcome, figures);
+    metrics?.requestEnded(this, outcome, figures);
     logRequest(outcome, figures);
-    this.#span?.end(outcome, figures);
+    this.#span?.endRequest(outcome, figures);
   }
 
-  #countAttempt({ name, partNumber }: StorageCall): number {
-    const call = partNumber === undefined ? name : `${name} ${partNumber}`;
-    const attempt = (this.#attempts.get(call) ?? 0) + 1;
-    this.#attempts.set(call, attempt);
-    if (attempt > 1) this.#retries++;
-    return attempt;
+  #attemptOf(call: StorageCall): number {
+    const failed = this.#failures?.get(identify(call)) ?? 0;
+    if (failed > 0) this.#retries++;
+    return failed + 1;
   }
 
-  #count({ name }: StorageCall, end: StorageCallEnd): void {
+  #count(call: StorageCall & { readonly attempt: number }, end: StorageCallEnd): void {
+    const { name } = call;
+    if (end.error !== undefined) (this.#failures ??= new Map()).set(identify(call), call.attempt);
     this.#sentBytes += end.bytes;
     this.#clientWaitMs += end.clientWaitMs;
     this.#backendWaitMs += end.backendWaitMs;
     this.#memoryWaitMs += end.memoryWaitMs;
+    if (end.error === undefined) this.#storedBytes += end.bytes;
+    this.#answer = end.answer ?? this.#answer;
+    if ('uploadId' in call.object) this.#uploadId = String(call.object.uploadId);
+    this.#uploadId ??= end.answer?.uploadId;
     if (end.firstBytesAtMs !== undefined) this.#firstByteMs ??= end.firstBytesAtMs - this.#startedAtMs;
     if (name === 'CreateMultipartUpload') this.#plan = 'multipart';
     if (name === 'PutObject') this.#plan = 'put';
@@ -109,10 +135,12 @@ export class WatchedRequest implements RequestWatch, StorageWatcher {
   }
 }
 
-async function during<T>(span: Span, run: (trace: Span['trace']) => Promise<T>): Promise<T> {
+const identify = ({ name, partNumber }: StorageCall): string => `${name} ${partNumber}`;
+
+async function during<T>(span: StageSpan<T>, run: (trace: CallTrace | undefined) => Promise<T>): Promise<T> {
   try {
     const result = await run(span.trace);
-    span.end();
+    span.succeed(result);
     return result;
   } catch (error) {
     span.end(error);

@@ -3,15 +3,17 @@ import type { AuthServices } from '../auth/authentication.ts';
 import type { ReplayGuard } from '../auth/sigv4/replay-guard.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
 import type { AuthorizationEvents } from '../authz/create-authorizer.ts';
-import type { AuthConfig, AuthzConfig, Config } from '../config/config.ts';
+import type { AuthConfig, AuthzConfig, Config, TracingConfig } from '../config/config.ts';
 import { S3Error } from '../errors.ts';
 import type { RequestWatch } from '../handle-request.ts';
 import type { HttpRequest } from '../http.ts';
 import type { Log } from '../log.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { OpenUploadsEvents } from '../upload/open-uploads/open-uploads.ts';
+import { createAuditLog } from './audit-log.ts';
 import { logAuthentication, logFailedOpen, logOpenUploads } from './log-events.ts';
 import { createRequestLog } from './log-requests.ts';
+import { createPrivacyRules } from './privacy.ts';
 import type { Gauges, Metrics, Tracing } from './observer.ts';
 import { WatchedRequest, type Watchers } from './request-watch.ts';
 import { WatchedStorage } from './watched-storage.ts';
@@ -24,6 +26,8 @@ export interface Telemetry {
   authServices(bucket: string, auth: AuthConfig): Omit<AuthServices, 'replays'>;
   authorizationEvents(bucket: string, authz: AuthzConfig): AuthorizationEvents;
   readonly openUploadsEvents: OpenUploadsEvents;
+  /** Goes on in new files after those written so far were renamed. */
+  reopenFiles(): void;
   /** Flushes, for a limited time. */
   stop(): Promise<void>;
 }
@@ -31,15 +35,20 @@ export interface Telemetry {
 export interface TelemetryOptions {
   readonly config: Config;
   readonly log: Log;
-  /** Read when metrics are scraped. */
-  readonly gauges: () => Gauges;
+  /** Read when metrics are scraped; undefined until the proxy is up. */
+  readonly gauges: () => Gauges | undefined;
+  /** Whether the process that supervises this one serves its metrics. */
+  readonly isSupervised: boolean;
 }
 
 /** @throws Error when a port or a file that is to be told something cannot be used. */
-export async function startTelemetry({ log }: TelemetryOptions): Promise<Telemetry> {
-  const tracing: Tracing | undefined = undefined as Tracing | undefined;
-  const metrics: Metrics | undefined = undefined as Metrics | undefined;
-  const watchers: Watchers = { tracing, metrics, logRequest: createRequestLog(log) };
+export async function startTelemetry({ config, log, gauges, isSupervised }: TelemetryOptions): Promise<Telemetry> {
+  const logs = openLogs(config, log);
+  const tracing = config.tracing && (await loadTracing(config.tracing, config, log));
+  const metrics = config.metrics.enabled
+    ? await loadMetrics({ config, log, gauges, isSupervised }, tracing)
+    : undefined;
+  const watchers: Watchers = { tracing, metrics, logRequest: logs.logRequest };
 
   return {
     watchRequest: (request) => new WatchedRequest(request, watchers),
@@ -63,10 +72,36 @@ export async function startTelemetry({ log }: TelemetryOptions): Promise<Telemet
       };
     },
     openUploadsEvents: both(logOpenUploads(log), metrics),
+    reopenFiles: logs.reopen,
     async stop() {
       await Promise.all([tracing?.stop(), metrics?.stop()]);
+      logs.close();
     },
   };
+}
+
+/** @throws Error when a file cannot be written to. */
+function openLogs(config: Config, log: Log) {
+  const { auditDestination: destination, slowUploadMs } = config.logging;
+  const privacy = createPrivacyRules(config);
+  const logRequest = createRequestLog({ log, privacy, slowUploadMs });
+  if (destination === undefined) return { logRequest, reopen: () => undefined, close: () => undefined };
+  const audit = createAuditLog({ destination, privacy, log });
+  const logBoth: typeof logRequest = (outcome, figures) => {
+    audit.write(outcome, figures);
+    logRequest(outcome, figures);
+  };
+  return { logRequest: logBoth, reopen: () => audit.reopen(), close: () => audit.close() };
+}
+
+async function loadTracing(tracing: TracingConfig, { buckets }: Config, log: Log): Promise<Tracing> {
+  const { startTracing } = await import('./tracing/start-tracing.ts');
+  return startTracing({ tracing, buckets, log });
+}
+
+async function loadMetrics(options: TelemetryOptions, tracing: Tracing | undefined): Promise<Metrics> {
+  const { startMetrics } = await import('./metrics/start-metrics.ts');
+  return startMetrics({ ...options, spans: () => tracing?.exports });
 }
 
 function backgroundWatcher(
@@ -74,13 +109,13 @@ function backgroundWatcher(
   { tracing, metrics }: Watchers,
 ): ConstructorParameters<typeof WatchedStorage>[1] {
   return {
-    begin(call) {
+    begin(call, body) {
       const span = tracing?.startBackgroundCall(bucket, call);
-      metrics?.storageCallStarted(bucket, call.name);
+      metrics?.storageCallStarted(bucket, call, body);
       return {
         trace: span?.trace,
         end(end) {
-          metrics?.storageCallEnded(bucket, { ...call, attempt: 1 }, end);
+          metrics?.storageCallEnded(bucket, { ...call, attempt: 1 }, end, body);
           span?.endCall(end);
         },
       };
@@ -98,13 +133,14 @@ function countReplays(guard: ReplayGuard, metrics: Metrics): ReplayGuard {
         throw error;
       }
     },
+    checkReady: () => guard.checkReady(),
     close: () => guard.close(),
   };
 }
 
 function watchFetches(bucket: string, url: string, { tracing, metrics }: Watchers): AuthServices['watchFetch'] {
   return async (fetch, cause) => {
-    const span = tracing?.startNeighbourCall({ name: 'fetch keys', url, method: 'GET' }, cause);
+    const span = tracing?.startNeighbourCall({ name: 'jwks', url, method: 'GET' }, cause);
     let failure: unknown;
     try {
       return await fetch(span?.trace);

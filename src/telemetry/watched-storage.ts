@@ -31,11 +31,22 @@ export interface StorageCall {
   readonly parts?: number;
 }
 
+/** What the backend says of what it has stored or begun. */
+export type StorageAnswer = Partial<Stored> & {
+  readonly headers: Stored['headers'];
+  /** Of CreateMultipartUpload. */
+  readonly uploadId?: string;
+};
+
 /** What one attempt came to. */
 export interface StorageCallEnd {
   readonly durationMs: number;
   /** Undefined: it succeeded. */
   readonly error: unknown;
+  /** Of calls that succeeded, where there is one. */
+  readonly answer: StorageAnswer | undefined;
+  /** It failed because this side gave it up: the client left or sent a wrong body, another part failed, a time was over. */
+  readonly isGivenUp: boolean;
   /** Of the body, taken by the backend. */
   readonly bytes: number;
   /** On `performance.now()`'s clock: when the first bytes of the body were there to be sent. */
@@ -49,7 +60,11 @@ export interface StorageCallEnd {
 }
 
 export interface StorageWatcher {
-  begin(call: StorageCall): { readonly trace?: CallTrace | undefined; readonly end: (end: StorageCallEnd) => void };
+  /** @param body of calls that have one: what the backend has taken of it so far. */
+  begin(
+    call: StorageCall,
+    body?: { readonly bytes: number },
+  ): { readonly trace?: CallTrace | undefined; readonly end: (end: StorageCallEnd) => void };
 }
 
 export class WatchedStorage implements Storage {
@@ -67,7 +82,7 @@ export class WatchedStorage implements Storage {
 
   putObject(object: ObjectAddress, headers: ObjectHeaders, body: OutgoingBody, signal: AbortSignal): Promise<Stored> {
     const seen = new SeenBody(body);
-    return this.#call({ name: 'PutObject', object }, seen, (trace) =>
+    return this.#call({ name: 'PutObject', object }, seen, signal, (trace) =>
       this.#storage.putObject(object, headers, seen, signal, trace),
     );
   }
@@ -77,7 +92,7 @@ export class WatchedStorage implements Storage {
     headers: ObjectHeaders,
     signal: AbortSignal,
   ): Promise<{ uploadId: string; headers: ReadonlyMap<string, string> }> {
-    return this.#call({ name: 'CreateMultipartUpload', object }, undefined, (trace) =>
+    return this.#call({ name: 'CreateMultipartUpload', object }, undefined, signal, (trace) =>
       this.#storage.createMultipartUpload(object, headers, signal, trace),
     );
   }
@@ -90,7 +105,7 @@ export class WatchedStorage implements Storage {
     signal: AbortSignal,
   ): Promise<Stored> {
     const seen = new SeenBody(body);
-    return this.#call({ name: 'UploadPart', object: upload, partNumber }, seen, (trace) =>
+    return this.#call({ name: 'UploadPart', object: upload, partNumber }, seen, signal, (trace) =>
       this.#storage.uploadPart(upload, partNumber, headers, seen, signal, trace),
     );
   }
@@ -101,13 +116,14 @@ export class WatchedStorage implements Storage {
     headers: ObjectHeaders,
     signal: AbortSignal,
   ): Promise<Stored> {
-    return this.#call({ name: 'CompleteMultipartUpload', object: upload, parts: parts.length }, undefined, (trace) =>
+    const call: StorageCall = { name: 'CompleteMultipartUpload', object: upload, parts: parts.length };
+    return this.#call(call, undefined, signal, (trace) =>
       this.#storage.completeMultipartUpload(upload, parts, headers, signal, trace),
     );
   }
 
   abortMultipartUpload(upload: UploadAddress, signal: AbortSignal): Promise<void> {
-    return this.#call({ name: 'AbortMultipartUpload', object: upload }, undefined, (trace) =>
+    return this.#call({ name: 'AbortMultipartUpload', object: upload }, undefined, signal, (trace) =>
       this.#storage.abortMultipartUpload(upload, signal, trace),
     );
   }
@@ -118,7 +134,7 @@ export class WatchedStorage implements Storage {
     headers: ObjectHeaders,
     signal: AbortSignal,
   ): Promise<PartsPage> {
-    return this.#call({ name: 'ListParts', object: upload }, undefined, (trace) =>
+    return this.#call({ name: 'ListParts', object: upload }, undefined, signal, (trace) =>
       this.#storage.listParts(upload, page, headers, signal, trace),
     );
   }
@@ -131,16 +147,20 @@ export class WatchedStorage implements Storage {
     return this.#storage.close();
   }
 
-  async #call<T>(
+  async #call<T extends StorageAnswer | PartsPage | void>(
     call: StorageCall,
     body: SeenBody | undefined,
+    signal: AbortSignal,
     run: (trace: CallTrace | undefined) => Promise<T>,
   ): Promise<T> {
-    const { trace, end } = this.#watcher.begin(call);
+    const { trace, end } = this.#watcher.begin(call, body);
     const startedAt = performance.now();
     let error: unknown;
+    let answer: StorageAnswer | undefined;
     try {
-      return await run(trace);
+      const result = await run(trace);
+      if (result !== undefined && 'headers' in result) answer = result;
+      return result;
     } catch (caught) {
       error = caught;
       throw caught;
@@ -148,6 +168,8 @@ export class WatchedStorage implements Storage {
       end({
         durationMs: performance.now() - startedAt,
         error,
+        answer,
+        isGivenUp: error !== undefined && (signal.aborted || body?.hasFailed === true),
         bytes: body?.bytes ?? 0,
         firstBytesAtMs: body?.firstBytesAtMs,
         clientWaitMs: body?.clientWaitMs ?? 0,
@@ -167,6 +189,7 @@ class SeenBody implements OutgoingBody {
   firstBytesAtMs: number | undefined;
   clientWaitMs = 0;
   backendWaitMs = 0;
+  hasFailed = false;
   #givenAtMs: number | undefined;
 
   constructor(body: OutgoingBody) {
@@ -182,7 +205,13 @@ class SeenBody implements OutgoingBody {
   async read(): Promise<Chunk | null> {
     const askedAtMs = performance.now();
     if (this.#givenAtMs !== undefined) this.backendWaitMs += askedAtMs - this.#givenAtMs;
-    const chunk = await this.#body.read();
+    let chunk: Chunk | null;
+    try {
+      chunk = await this.#body.read();
+    } catch (error) {
+      this.hasFailed = true;
+      throw error;
+    }
     const givenAtMs = performance.now();
     this.clientWaitMs += givenAtMs - askedAtMs;
     this.#givenAtMs = chunk === null ? undefined : givenAtMs;

@@ -1,5 +1,6 @@
 // Vitest's global set-up of the projects that need real servers: builds the missing ones before any test's time runs.
 import { findServer } from './find-server.ts';
+import { findRotel } from './start-rotel.ts';
 
 export async function setup(): Promise<void> {
   await Promise.all([
@@ -8,5 +9,7 @@ export async function setup(): Promise<void> {
     findServer('toxiproxy'),
     findServer('openfga'),
     findServer('opa'),
+    findServer('promtool'),
+    findRotel(),
   ]);
 }

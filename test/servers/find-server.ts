@@ -1,16 +1,19 @@
 // Finds the program of a test server: by explicit path, on PATH, in the user's cache, or by building the pinned version.
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildOnce, findOnPath, isProgram, runBuildTool } from './build-once.ts';
 
-export type ServerName = 'minio' | 'versitygw' | 'toxiproxy' | 'openfga' | 'opa';
+export type ServerName = 'minio' | 'versitygw' | 'toxiproxy' | 'openfga' | 'opa' | 'promtool';
 
 interface ServerSource {
   readonly variable: string;
   readonly namesOnPath: readonly string[];
   readonly goPackage: string;
   readonly version: string;
-  /** What `go install` calls the program. */
+  /** What Go calls the program. */
   readonly builtName: string;
+  /** Set where `go install` refuses, because the module replaces some of its own requirements: it is built as another's requirement. */
+  readonly module?: string;
 }
 
 const sources: Readonly<Record<ServerName, ServerSource>> = {
@@ -49,6 +52,14 @@ const sources: Readonly<Record<ServerName, ServerSource>> = {
     version: 'v1.22.0',
     builtName: 'opa',
   },
+  promtool: {
+    variable: 'MIZUCHI_TEST_PROMTOOL',
+    namesOnPath: ['promtool'],
+    goPackage: 'github.com/prometheus/prometheus/cmd/promtool',
+    version: 'v0.315.0',
+    builtName: 'promtool',
+    module: 'github.com/prometheus/prometheus',
+  },
 };
 
 /**
@@ -74,16 +85,26 @@ export async function findServer(name: ServerName): Promise<string> {
 }
 
 async function build(name: ServerName, folder: string): Promise<void> {
-  const { goPackage, version, variable, namesOnPath } = sources[name];
+  const { goPackage, version, variable, namesOnPath, module } = sources[name];
   const target = `${goPackage}@${version}`;
   try {
-    await runBuildTool('go', ['install', target], { env: { GOBIN: folder } });
+    if (module === undefined) await runBuildTool('go', ['install', target], { env: { GOBIN: folder } });
+    else await buildAsRequirement({ goPackage, requirement: `${module} ${version}` }, folder);
   } catch (error) {
     throw new Error(
       `${name} is needed by these tests and could not be built: ${error instanceof Error ? error.message : String(error)}. ` +
         `Do one of these: set ${variable} to the program's path; put ${namesOnPath.join(' or ')} on PATH; ` +
-        `or install Go (https://go.dev/dl) and run \`go install ${target}\` (the tests run it by themselves when go is on PATH).`,
+        `or install Go (https://go.dev/dl): the tests build ${target} by themselves when go is on PATH.`,
       { cause: error },
     );
   }
+}
+
+async function buildAsRequirement(
+  { goPackage, requirement }: { readonly goPackage: string; readonly requirement: string },
+  folder: string,
+): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path.join(folder, 'go.mod'), `module tools\n\nrequire ${requirement}\n`);
+  await runBuildTool('go', ['build', '-mod=mod', '-o', folder, goPackage], { cwd: folder });
 }

@@ -39,6 +39,8 @@ export interface OpenUploads {
   readonly abortsPending: number;
   /** Uploads of this process that are not known to be completed or gone. */
   readonly journalEntries: number;
+  /** Uploads that processes which are no more have left, and that are still to be aborted, as of the last sweep. */
+  readonly abandoned: number;
   /** Remembers the upload until it is completed or aborted; the request's own abort goes through `storage`. */
   opened(bucketName: string, upload: UploadAddress, storage: Storage): Promise<OpenUpload>;
   /** Aborts what processes that are no more have left open. Never rejects. */
@@ -57,6 +59,7 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
   const closing = new AbortController();
   const pending = new Set<JournalEntry>();
   const sweeping = new Set<string>();
+  let abandoned = 0;
   const timer = setInterval(() => void sweep(), sweepEveryMs).unref();
 
   /** One attempt. @returns whether the upload is gone. */
@@ -104,11 +107,14 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
 
   async function sweep(): Promise<void> {
     try {
-      for (const { entry, remove } of await journal.findAbandoned()) {
+      const found = await journal.findAbandoned();
+      abandoned = found.length;
+      for (const { entry, remove } of found) {
         if (sweeping.has(entry.uploadId)) continue;
         sweeping.add(entry.uploadId);
         if (await tryAbort(entry, AbortSignal.any([closing.signal, AbortSignal.timeout(firstAbortMs)]))) {
           await remove();
+          abandoned--;
           events.swept(entry);
         }
         sweeping.delete(entry.uploadId);
@@ -124,6 +130,9 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
     },
     get journalEntries() {
       return journal.entries;
+    },
+    get abandoned() {
+      return abandoned;
     },
     sweep,
     async opened(bucketName, upload, storage) {

@@ -1,0 +1,219 @@
+// Counts what the proxy does. Between two readings nothing is looked up but the bucket, and nothing is made.
+import type { BucketConfig, Config } from '../../config/config.ts';
+import { S3Error } from '../../errors.ts';
+import type { Outcome } from '../../handle-request.ts';
+import type { BodyInFlight, Gauges, Metrics, RequestFigures, RequestInFlight, Tracing } from '../observer.ts';
+import { version } from '../../version.ts';
+import type { StorageCall, StorageCallEnd } from '../watched-storage.ts';
+import {
+  createBucketFigures,
+  createCommonFigures,
+  noBucket,
+  sumOf,
+  type AuthMethod,
+  type BucketFigures,
+  type CommonFigures,
+  type Status,
+} from './bucket-figures.ts';
+import type { Figure } from './families.ts';
+import { createMetricSet, readMetricSet, type MetricSet } from './metric-set.ts';
+import type { MetricSnapshot } from './snapshot.ts';
+
+export interface CounterOptions {
+  readonly config: Pick<Config, 'buckets'>;
+  readonly gauges: () => Gauges | undefined;
+  /** Undefined: nothing is traced. */
+  readonly spans: () => Tracing['exports'] | undefined;
+}
+
+export class Counters implements Omit<Metrics, 'stop'> {
+  readonly #set = createMetricSet();
+  readonly #buckets = new Map<string, BucketFigures>();
+  readonly #nowhere: CommonFigures;
+  readonly #inFlight = new Set<RequestInFlight>();
+  readonly #replaysRejected: Figure;
+  readonly #journalFailures: Figure;
+  readonly #authSeconds;
+
+  constructor({ config, gauges, spans }: CounterOptions) {
+    const set = this.#set;
+    for (const bucket of config.buckets) this.#buckets.set(bucket.name, this.#createBucket(bucket));
+    this.#nowhere = createCommonFigures(set, noBucket);
+    this.#replaysRejected = set.replaysRejected.add({});
+    this.#journalFailures = set.journalFailures.add({});
+    this.#authSeconds = {
+      jwt: set.authSeconds.add({ method: 'jwt' }),
+      sigv4: set.authSeconds.add({ method: 'sigv4' }),
+      anonymous: set.authSeconds.add({ method: 'anonymous' }),
+      none: set.authSeconds.add({ method: 'none' }),
+    };
+    set.requestsInFlight.add({}, () => this.#inFlight.size);
+    set.workers.add({}, () => 1);
+    set.buildInfo.add({ version, node: process.version }, () => 1);
+    addGauges(set, gauges);
+    for (const result of ['exported', 'dropped', 'failed'] as const)
+      set.spans.add({ result }, () => spans()?.[result] ?? 0);
+  }
+
+  #createBucket(bucket: BucketConfig): BucketFigures {
+    const figures = createBucketFigures(this.#set, bucket);
+    figures.receivedBytes.live = () =>
+      sumOf(this.#inFlight, (one) => (one.bucket === bucket.name ? one.receivedBytes : 0));
+    return figures;
+  }
+
+  read(): MetricSnapshot[] {
+    return readMetricSet(this.#set);
+  }
+
+  requestStarted(request: RequestInFlight): void {
+    this.#inFlight.add(request);
+  }
+
+  requestEnded(request: RequestInFlight, outcome: Outcome, figures: RequestFigures): void {
+    this.#inFlight.delete(request);
+    const { bucket: name, code } = outcome;
+    const bucket = name === undefined ? undefined : this.#buckets.get(name);
+    const common = bucket ?? this.#nowhere;
+    if (code === 'ClientGone') common.disconnects.value++;
+    else if (code !== undefined) common.errors.of(code).value++;
+    if (bucket === undefined) return;
+    bucket.receivedBytes.value += figures.receivedBytes;
+    if (outcome.authenticateMs !== undefined) this.#countAuthentication(bucket, outcome, outcome.authenticateMs);
+    if (outcome.decision !== undefined) countDecision(bucket, outcome.decision);
+    countUpload(bucket, outcome, figures);
+  }
+
+  storageCallStarted(bucketName: string, { name }: StorageCall, body: BodyInFlight | undefined): void {
+    const bucket = this.#buckets.get(bucketName);
+    if (bucket === undefined) return;
+    bucket.calls[name].inFlight.value++;
+    if (body !== undefined) bucket.sending.add(body);
+  }
+
+  storageCallEnded(
+    bucketName: string,
+    { name, attempt }: StorageCall & { readonly attempt: number },
+    end: StorageCallEnd,
+    body: BodyInFlight | undefined,
+  ): void {
+    const bucket = this.#buckets.get(bucketName);
+    if (bucket === undefined) return;
+    const call = bucket.calls[name];
+    call.inFlight.value--;
+    if (attempt > 1) call.retries.value++;
+    if (body !== undefined) {
+      bucket.sending.delete(body);
+      bucket.sentBytes.value += end.bytes;
+    }
+    if (end.isGivenUp) return;
+    call.seconds.observe(Math.max(0, end.durationMs - end.clientWaitMs));
+    if (end.error !== undefined)
+      bucket.callErrors.of(end.error instanceof S3Error ? end.error.code : 'InternalError').value++;
+    else if (name === 'CreateMultipartUpload') bucket.multipart.started.value++;
+    else if (name === 'CompleteMultipartUpload') bucket.multipart.completed.value++;
+  }
+
+  engineAsked(bucket: string, engine: string, durationMs: number, error: unknown): void {
+    const figures = this.#buckets.get(bucket)?.authz?.engines[engine];
+    figures?.seconds.observe(durationMs);
+    if (figures !== undefined && error !== undefined) figures.errors.value++;
+  }
+
+  failedOpen(bucket: string, engine: string): void {
+    const figures = this.#buckets.get(bucket)?.authz?.engines[engine];
+    if (figures !== undefined) figures.failedOpen.value++;
+  }
+
+  keysFetched(bucket: string, error: unknown): void {
+    this.#buckets.get(bucket)?.jwks?.fetched(error === undefined);
+  }
+
+  replayRejected(): void {
+    this.#replaysRejected.value++;
+  }
+
+  aborted({ bucketName }: { readonly bucketName: string }): void {
+    const bucket = this.#buckets.get(bucketName);
+    if (bucket !== undefined) bucket.multipart.aborted.value++;
+  }
+
+  abortFailed({ bucketName }: { readonly bucketName: string }): void {
+    (this.#buckets.get(bucketName) ?? this.#nowhere).abortFailures.value++;
+  }
+
+  swept({ bucketName }: { readonly bucketName: string }): void {
+    (this.#buckets.get(bucketName) ?? this.#nowhere).swept.value++;
+  }
+
+  journalFailed(): void {
+    this.#journalFailures.value++;
+  }
+
+  #countAuthentication(bucket: BucketFigures, outcome: Outcome, ms: number): void {
+    const { principal, code, response } = outcome;
+    const method = principal?.kind ?? findMethod(bucket, outcome);
+    this.#authSeconds[method].observe(ms);
+    const figures = bucket.auth[method];
+    if (figures === undefined) return;
+    if (principal !== undefined) figures.success.value++;
+    else if (code !== 'ClientGone') figures[response.status >= 500 ? 'unavailable' : 'failure'].value++;
+  }
+}
+
+/** Of a credential that was refused: the core does not say what it was, and only here is it asked. */
+function findMethod({ auth }: BucketFigures, { request, error }: Outcome): AuthMethod {
+  if (auth.sigv4 !== undefined) {
+    const isSigned =
+      request.headers.get('authorization')?.startsWith('AWS4-') === true || /[?&]X-Amz-/i.test(`?${request.rawQuery}`);
+    if (isSigned) return 'sigv4';
+  }
+  const hasToken = auth.jwt !== undefined && error instanceof S3Error && error.cause !== undefined;
+  return hasToken ? 'jwt' : 'none';
+}
+
+function countDecision({ authz }: BucketFigures, decision: NonNullable<Outcome['decision']>): void {
+  const { engine, allow, cached, durationMs } = decision;
+  const figure = authz?.decisions[engine]?.[allow ? 'allow' : 'deny'][cached ? 'true' : 'false'];
+  if (figure === undefined) return;
+  figure.value++;
+  authz?.seconds.observe(durationMs);
+}
+
+function countUpload(bucket: BucketFigures, outcome: Outcome, figures: RequestFigures): void {
+  const name = outcome.operation?.name;
+  if (name === undefined || name === 'HeadBucket' || name === 'GetBucketLocation') return;
+  const upload = bucket.uploads[name];
+  const status = statusOf(outcome);
+  upload.ended[status].value++;
+  if (status === 'success') {
+    upload.seconds.observe(outcome.durationMs, figures.traceId);
+    if (name === 'PutObject' || name === 'UploadPart') bucket.uploadBytes.value += figures.storedBytes;
+    else if (name === 'AbortMultipartUpload') bucket.multipart.aborted.value++;
+  }
+  if (figures.firstByteMs !== undefined) bucket.firstByte.observe(figures.firstByteMs);
+  const { waits } = bucket;
+  waits.memory.value += figures.memoryWaitMs / 1000;
+  waits.client.value += Math.max(0, figures.clientWaitMs - figures.memoryWaitMs) / 1000;
+  waits.backend.value += figures.backendWaitMs / 1000;
+  if (outcome.queueMs !== undefined) waits.slot.value += outcome.queueMs / 1000;
+}
+
+function statusOf({ code, response }: Outcome): Status {
+  if (code === undefined) return 'success';
+  if (code === 'ClientGone') return 'client_gone';
+  return response.status >= 500 && response.status !== 501 ? 'failure' : 'refused';
+}
+
+function addGauges(set: MetricSet, gauges: () => Gauges | undefined): void {
+  set.lentBytes.add({}, () => gauges()?.lentBytes ?? 0);
+  set.budgetBytes.add({}, () => gauges()?.budgetBytes ?? 0);
+  set.memoryWaits.add({}, () => gauges()?.memoryWaits.count ?? 0);
+  set.memoryWaitSeconds.add({}, () => (gauges()?.memoryWaits.ms ?? 0) / 1000);
+  set.uploadsInFlight.add({}, () => gauges()?.uploads ?? 0);
+  set.uploadsQueued.add({}, () => gauges()?.uploadsQueued ?? 0);
+  set.abortsPending.add({}, () => gauges()?.abortsPending ?? 0);
+  set.uploadsOpen.add({}, () => gauges()?.journalEntries ?? 0);
+  set.uploadsAbandoned.add({}, () => gauges()?.uploadsAbandoned ?? 0);
+  set.connections.add({}, () => gauges()?.connections ?? 0);
+}

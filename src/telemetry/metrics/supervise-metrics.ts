@@ -1,0 +1,75 @@
+// The supervising process's side: one scrape gives the whole of all workers. A worker that is gone leaves what it had counted
+// when it was last asked, so that no counter goes back; one that is too busy to answer stands with what it said last.
+import cluster, { type Worker } from 'node:cluster';
+import type { MetricsConfig } from '../../config/config.ts';
+import type { Log } from '../../log.ts';
+import type { SnapshotAnswer, SnapshotQuestion } from './report-to-supervisor.ts';
+import { serveMetrics, type MetricsServer } from './serve-metrics.ts';
+import { keepCounts, mergeSnapshots, type MetricSnapshot } from './snapshot.ts';
+
+type Snapshot = readonly MetricSnapshot[];
+
+const answerTimeoutMs = 2000;
+
+/**
+ * To be called before the first worker is started.
+ * @throws Error in one sentence when the port cannot be had.
+ */
+export function superviseMetrics(config: MetricsConfig, log: Log): Promise<MetricsServer> {
+  const workers = new WorkerFigures();
+  cluster.on('message', (worker, message) => {
+    if (isAnswer(message)) workers.answered(worker, message);
+  });
+  cluster.on('exit', (worker) => workers.ended(worker));
+  return serveMetrics(config, { read: () => workers.read(), log });
+}
+
+class WorkerFigures {
+  /** What each worker said last, and to which question. */
+  readonly #last = new Map<number, SnapshotAnswer>();
+  /** Of those that are gone. */
+  #past: Snapshot = [];
+  #questions = 0;
+  readonly #waiting = new Map<string, () => void>();
+
+  async read(): Promise<Snapshot> {
+    const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+    const id = ++this.#questions;
+    await Promise.all(workers.filter((worker) => worker.isConnected()).map((worker) => this.#ask(worker, id)));
+    return mergeSnapshots([this.#past, ...Array.from(this.#last.values(), ({ snapshot }) => snapshot)]);
+  }
+
+  answered(worker: Worker, answer: SnapshotAnswer): void {
+    // One that was long in coming may be older than what is known.
+    if (answer.id > (this.#last.get(worker.id)?.id ?? 0)) this.#last.set(worker.id, answer);
+    this.#waiting.get(`${worker.id} ${answer.id}`)?.();
+  }
+
+  ended(worker: Worker): void {
+    const last = this.#last.get(worker.id);
+    this.#last.delete(worker.id);
+    for (const [key, settle] of this.#waiting) if (key.startsWith(`${worker.id} `)) settle();
+    if (last !== undefined) this.#past = mergeSnapshots([this.#past, keepCounts(last.snapshot)]);
+  }
+
+  #ask(worker: Worker, id: number): Promise<void> {
+    return new Promise((resolve) => {
+      const key = `${worker.id} ${id}`;
+      const settle = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(key);
+        resolve();
+      };
+      const timer = setTimeout(settle, answerTimeoutMs);
+      this.#waiting.set(key, settle);
+      const question: SnapshotQuestion = { type: 'mizuchi:read-metrics', id };
+      worker.send(question, (error) => {
+        if (error !== null) settle();
+      });
+    });
+  }
+}
+
+function isAnswer(message: unknown): message is SnapshotAnswer {
+  return typeof message === 'object' && message !== null && 'type' in message && message.type === 'mizuchi:metrics';
+}
