@@ -1,29 +1,68 @@
-// The process's own log (pino): what an operator must know. Never a token, a secret, a key of a user, or a query.
+// The process's own log (pino): what an operator must know. Never a token, a secret, or a query.
+import { isatty } from 'node:tty';
 import pino from 'pino';
 import type { LoggingConfig } from './config/config.ts';
+import { describeError } from './describe-error.ts';
+import { standardOutput, type LineWriter } from './line-writer.ts';
+import { escapeUnprintable, writePrettyLine } from './printable.ts';
 
-export type Log = pino.Logger;
-
-export function createLog({ level, format }: LoggingConfig): Log {
-  const isPretty = format === 'pretty' || (format === undefined && process.stdout.isTTY);
-  return isPretty
-    ? pino({ level, base: null }, prettyLines())
-    : pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+export interface Log extends pino.Logger {
+  /**
+   * An entry whose fields are JSON already, each with a comma before it, and hold nothing unprintable: for the line that is
+   * written most. Whether the level is enabled is for the caller to see.
+   */
+  writeEntry(level: pino.Level, fields: string, message: string): void;
 }
 
-const levelNames = new Map(Object.entries(pino.levels.labels));
-
-/** One readable line for each entry: time, level, message, and the fields that remain. */
-function prettyLines(): { write(line: string): void } {
-  return {
-    write(line) {
-      const { level, time, msg, ...fields } = JSON.parse(line) as { level: number; time: number; msg?: string };
-      const rest = Object.entries(fields).map(
-        ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-      );
-      const clock = new Date(time).toTimeString().slice(0, 8);
-      const name = (levelNames.get(String(level)) ?? '').toUpperCase();
-      process.stdout.write(`${clock} ${name.padEnd(5)} ${[msg ?? '', ...rest].join(' ')}\n`);
-    },
+/** @param writer standard output unless told. */
+export function createLog({ level, format }: LoggingConfig, writer: LineWriter = standardOutput()): Log {
+  const isPretty = format === 'pretty' || (format === undefined && isatty(1));
+  const log = pino(
+    { level, base: null, timestamp: () => `,"time":"${writeTime()}"`, serializers: { err: describeError } },
+    toStream(writer, isPretty ? writePrettyLine : escapeUnprintable),
+  );
+  writer.onDropped = (lines) => log.warn({ lines }, 'log lines were dropped: what reads the log did not keep up');
+  const writeEntry: Log['writeEntry'] = (of, fields, message) => {
+    const value = pino.levels.values[of] ?? 0;
+    const json = `{"level":${value},"time":"${writeTime()}"${fields},"msg":"${message}"}\n`;
+    writer.write(isPretty ? writePrettyLine(json) : json, value >= urgentLevel);
   };
+  return Object.assign(log, { writeEntry });
+}
+
+/** From debug to the configured level and back; where that says as much as debug, info is the other one. */
+export function toggleLevel(log: Log, configured: LoggingConfig['level']): void {
+  const other = configured === 'debug' || configured === 'trace' ? 'info' : 'debug';
+  const from = log.level;
+  const to = from === configured ? other : configured;
+  const say = () => log.info({ from, to }, 'log level changed');
+  // Said while the level is the one that says more.
+  const saysMore = (log.levels.values[to] ?? Infinity) < (log.levels.values[from] ?? Infinity);
+  if (!saysMore) say();
+  log.level = to;
+  if (saysMore) say();
+}
+
+/** From here on lines are not gathered. */
+const urgentLevel = pino.levels.values['warn'] ?? 0;
+
+function toStream(writer: LineWriter, toLine: (json: string) => string) {
+  return {
+    // Has pino set lastLevel before each write.
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 0,
+    write(json: string) {
+      writer.write(toLine(json), this.lastLevel >= urgentLevel);
+    },
+    flush: (flushed?: () => void) => writer.flush(flushed),
+  };
+}
+
+let written = { ms: 0, text: '' };
+
+/** Under load many lines have the same time. */
+function writeTime(): string {
+  const ms = Date.now();
+  if (ms !== written.ms) written = { ms, text: new Date(ms).toISOString() };
+  return written.text;
 }

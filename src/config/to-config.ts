@@ -25,6 +25,7 @@ import type {
 } from './config.ts';
 import { findJwtAlgorithms } from './auth-schema.ts';
 import { forActions } from './authz-schema.ts';
+import { findNotices } from './find-notices.ts';
 import { findEffectivePrefix, type ParsedConfig } from './schema.ts';
 
 type ParsedBucket = ParsedConfig['buckets'][number];
@@ -293,61 +294,6 @@ function toLogging({ audit, slow_upload_seconds: slowSeconds, ...logging }: Pars
     slowUploadMs,
     auditDestination: audit.enabled ? audit.destination : undefined,
   };
-}
-
-function findNotices({ server, buckets }: ParsedConfig): string[] {
-  const notices = buckets.flatMap(({ name, auth }) => {
-    if (!auth.enabled) return [`bucket ${name}: auth.enabled is false, so whoever reaches the proxy may upload to it`];
-    return auth.jwt === undefined ? [] : findJwtNotices(name, auth.jwt);
-  });
-  notices.push(...buckets.flatMap(findAuthzNotices), ...buckets.flatMap(findUploadIdNotices));
-  if (server.zero_copy !== undefined) {
-    notices.push('server.zero_copy has no effect: bodies are verified on their way, so no kernel path applies to them');
-  }
-  return notices;
-}
-
-function findAuthzNotices({ name, authz }: ParsedBucket): string[] {
-  if (authz?.enabled !== true) return [];
-  const notices: string[] = [];
-  if (authz.fail_mode === 'open') {
-    notices.push(
-      `bucket ${name}: authz.fail_mode is open, so requests are let through while an engine cannot be asked`,
-    );
-  }
-  for (const engine of ['opa', 'openfga'] as const) {
-    const url = authz[engine]?.url;
-    if (url === undefined || !isReadable(url)) continue;
-    notices.push(
-      `bucket ${name}: authz.${engine}.url is http://, so whoever stands on the way can allow what it refuses`,
-    );
-  }
-  return notices;
-}
-
-/** Whether others than this machine see what is sent to an address. */
-function isReadable(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol === 'http:' && !/^(?:localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
-}
-
-function findUploadIdNotices({ name, s3, upload }: ParsedBucket): string[] {
-  const key = upload.bind_multipart_to_creator ? 'bind_multipart_to_creator' : 'sniff_content_type';
-  if (!upload[key] || s3 === undefined || s3.secret_key !== undefined) return [];
-  return [
-    `bucket ${name}: ${key} without s3.secret_key: proxies that do not share a state_dir refuse each other's multipart uploads`,
-  ];
-}
-
-function findJwtNotices(name: string, { jwks_url: url, token_sources: sources }: ParsedJwt): string[] {
-  const notices: string[] = [];
-  if (url !== undefined && isReadable(url)) {
-    notices.push(`bucket ${name}: jwks_url is http://, so whoever stands on the way can replace the keys`);
-  }
-  if (sources.some(({ type }) => type === 'query')) {
-    notices.push(`bucket ${name}: tokens are taken from the query, which other servers on the way may log`);
-  }
-  return notices;
 }
 
 function freezeDeep<T>(value: T): T {

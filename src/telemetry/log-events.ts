@@ -1,5 +1,6 @@
 // What the log is told besides requests: neighbours that fail, signatures that do not match, uploads that are given up.
 import type { AuthServices } from '../auth/authentication.ts';
+import type { EngineFault } from '../authz/check-engines.ts';
 import type { AuthorizationEvents } from '../authz/create-authorizer.ts';
 import type { Log } from '../log.ts';
 import type { OpenUploadsEvents } from '../upload/open-uploads/open-uploads.ts';
@@ -24,6 +25,15 @@ export function logFailedOpen(log: Log, bucket: string): AuthorizationEvents['on
     const { requests } = known;
     seen.set(engine, { atMs: nowMs, requests: 0 });
     log.warn({ bucket, engine, requests, err: error }, 'let through without being authorized (fail_mode: open)');
+  };
+}
+
+/** What was found of an engine at start. */
+export function logEngineFault(log: Log, bucket: string): (fault: EngineFault) => void {
+  return ({ engine, error, isLasting }) => {
+    if (isLasting)
+      log.error({ bucket, engine, err: error }, 'a policy engine is there, but cannot decide as it is set up');
+    else log.warn({ bucket, engine, err: error }, 'a policy engine cannot be asked yet');
   };
 }
 

@@ -1,29 +1,111 @@
 // The log's line for each request.
+import { describeError } from '../describe-error.ts';
 import { S3Error } from '../errors.ts';
 import type { Outcome } from '../handle-request.ts';
 import type { Log } from '../log.ts';
+import { toPrintableJson } from '../printable.ts';
 import type { RequestFigures } from './observer.ts';
+import type { PrivacyRules } from './privacy.ts';
 
-/** Failures of ours or of the backend with their cause; what the client did wrong only when somebody looks closely. */
-export function createRequestLog(log: Log): (outcome: Outcome, figures: RequestFigures) => void {
+export interface RequestLogOptions {
+  readonly log: Log;
+  readonly privacy: PrivacyRules;
+  /** 0: none is slow. */
+  readonly slowUploadMs: number;
+}
+
+/** At info, whatever the client did; what is the fault of this side at error with its cause; what is slow or too much at warn. */
+export function createRequestLog({
+  log,
+  privacy,
+  slowUploadMs,
+}: RequestLogOptions): (outcome: Outcome, figures: RequestFigures) => void {
   return (outcome, figures) => {
-    const { request, bucket, operation, decision, response, code, error, durationMs } = outcome;
-    const { status } = response;
+    const { code, error } = outcome;
+    const { status } = outcome.response;
     const isOurs = status >= 500 && status !== 501 && code !== 'ClientGone';
-    const level = isOurs ? (code === 'SlowDown' ? 'warn' : 'error') : 'debug';
+    const isSlow = slowUploadMs > 0 && outcome.durationMs >= slowUploadMs && takesBody(outcome);
+    const level = isOurs && code !== 'SlowDown' ? 'error' : isOurs || isSlow ? 'warn' : 'info';
     if (!log.isLevelEnabled(level)) return;
-    const err = isOurs ? (error instanceof S3Error ? error.cause : error) : undefined;
-    const fields = {
-      requestId: request.id,
-      traceId: figures.traceId,
-      bucket,
-      operation: operation?.name,
-      status,
-      code,
-      durationMs: Math.round(durationMs),
-      decision: decision && { ...decision, durationMs: Math.round(decision.durationMs) },
-      err,
-    };
-    log[level](fields, isOurs ? 'request failed' : 'request');
+    let fields = whoAndWhat(outcome, figures, privacy) + howMuch(outcome, figures);
+    if (isSlow) fields += `,"waitedFor":"${findHindrance(outcome, figures)}"`;
+    if (outcome.decision !== undefined) fields += writeDecision(outcome.decision);
+    const cause = isOurs ? (error instanceof S3Error ? error.cause : error) : undefined;
+    if (cause !== undefined) fields += `,"err":${toPrintableJson(describeError(cause))}`;
+    log.writeEntry(level, fields, isOurs ? 'request failed' : isSlow ? 'slow upload' : 'request');
   };
+}
+
+// The line is put together here and not by pino, which takes three times as long for so many fields.
+
+function whoAndWhat(outcome: Outcome, { traceId }: RequestFigures, { tellKey, tellPerson }: PrivacyRules): string {
+  const { request, operation, principal, object } = outcome;
+  const subject = principal === undefined || principal.kind === 'anonymous' ? undefined : principal.subject;
+  return (
+    known('requestId', request.id) +
+    known('traceId', traceId) +
+    (operation === undefined ? text('method', request.method) : known('operation', operation.name)) +
+    text('bucket', outcome.bucket) +
+    text('backendBucket', object?.bucket) +
+    text('key', object === undefined || object.key === '' ? undefined : tellKey(object.key)) +
+    known('credential', principal?.kind) +
+    text('subject', tellPerson(subject)) +
+    text('clientIp', tellPerson(request.clientIp)) +
+    `,"status":${outcome.response.status}` +
+    text('code', outcome.code)
+  );
+}
+
+function howMuch(outcome: Outcome, figures: RequestFigures): string {
+  const { operation, decision } = outcome;
+  const { plan } = figures;
+  let fields = `,"receivedBytes":${figures.receivedBytes},"sentBytes":${figures.sentBytes}`;
+  if (operation?.name === 'PutObject') fields += known('plan', plan);
+  if (operation?.name === 'PutObject' && plan === 'multipart') fields += `,"parts":${figures.parts}`;
+  if (plan !== undefined) fields += `,"retries":${figures.retries}`;
+  fields +=
+    time('durationMs', outcome.durationMs) +
+    time('authenticateMs', outcome.authenticateMs) +
+    time('authorizeMs', decision?.durationMs) +
+    time('queueMs', outcome.queueMs) +
+    time('firstByteMs', figures.firstByteMs);
+  if (plan === undefined || !takesBody(outcome)) return fields;
+  return (
+    fields +
+    time('clientWaitMs', figures.clientWaitMs) +
+    time('backendWaitMs', figures.backendWaitMs) +
+    time('memoryWaitMs', figures.memoryWaitMs)
+  );
+}
+
+/** Of values that are made here, and hold nothing that JSON would escape. */
+const known = (name: string, value: string | undefined): string => (value === undefined ? '' : `,"${name}":"${value}"`);
+const text = (name: string, value: string | undefined): string =>
+  value === undefined ? '' : `,"${name}":${toPrintableJson(value)}`;
+const time = (name: string, ms: number | undefined): string =>
+  ms === undefined ? '' : `,"${name}":${Math.round(ms * 10) / 10}`;
+
+function writeDecision({ engine, allow, cached, reason, failedOpen }: NonNullable<Outcome['decision']>): string {
+  return `,"decision":${toPrintableJson({ engine, allow, cached, reason, failedOpen })}`;
+}
+
+const takesBody = ({ operation }: Outcome): boolean =>
+  operation?.name === 'PutObject' || operation?.name === 'UploadPart';
+
+/** What took most of an upload's time. */
+function findHindrance(outcome: Outcome, figures: RequestFigures): string {
+  const { durationMs, authenticateMs = 0, decision, queueMs = 0 } = outcome;
+  const { clientWaitMs, backendWaitMs, memoryWaitMs } = figures;
+  const authorizeMs = decision?.durationMs ?? 0;
+  // The backend is waited for with its answer too. Parts wait at the same time, so the sum of all can be more than there was.
+  const unexplainedMs = durationMs - clientWaitMs - authenticateMs - authorizeMs - queueMs;
+  const waits: readonly (readonly [on: string, ms: number])[] = [
+    ['client', clientWaitMs - memoryWaitMs],
+    ['backend', Math.max(backendWaitMs, unexplainedMs)],
+    ['memory', memoryWaitMs],
+    ['queue', queueMs],
+    ['authentication', authenticateMs],
+    ['authorization', authorizeMs],
+  ];
+  return waits.reduce((longest, one) => (one[1] > longest[1] ? one : longest))[0];
 }

@@ -164,7 +164,11 @@ test('screened headers or a refusal, and nothing in them that could end a line',
       for (const [field, value] of screened) {
         expect(field).toMatch(/^[!-~]+$/);
         expect(value).toMatch(/^[\t -~]*$/);
-        expect(value).toBe(fields.get(field));
+        const given = fields.get(field);
+        // The framing of the body is no coding of the object.
+        if (field === 'content-encoding' && /aws-chunked/iu.test(given ?? ''))
+          expect(given).toContain(value.split(',')[0]);
+        else expect(value).toBe(given);
       }
     }),
     { numRuns: 5000 },

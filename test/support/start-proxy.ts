@@ -7,6 +7,7 @@ import { setInterval as every } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { freePort } from '../servers/free-port.ts';
 import { startProcess, waitUntilReady, type ProcessEnd } from '../servers/start-process.ts';
+import { findSecrets, noteToken } from './find-secrets.ts';
 import { sendRequest } from './send-request.ts';
 
 export const jwtSecret = 'a-secret-for-tests-of-more-than-32-bytes';
@@ -16,6 +17,7 @@ export interface ProxyOptions {
   readonly config: {
     readonly server?: object;
     readonly buckets: readonly object[];
+    readonly ui?: object;
     readonly metrics?: object;
     readonly tracing?: object;
     readonly logging?: object;
@@ -45,7 +47,7 @@ export interface RunningProxy {
   waitUntilIdle(timeoutMs?: number): Promise<void>;
   /** The most resident memory it has ever had (Linux: VmHWM). */
   peakRssBytes(): Promise<number>;
-  /** Sends SIGTERM and waits for its end. */
+  /** Sends SIGTERM and waits for its end. @throws Error when a secret or a token stands in what it has written. */
   stop(): Promise<ProcessEnd>;
   /** The folder stays, as after a crash. */
   kill9(): Promise<void>;
@@ -90,6 +92,8 @@ export async function startProxy({ config, ca, folder: givenFolder }: ProxyOptio
     },
     async stop() {
       const end = await running.stop('SIGTERM', 45_000);
+      const found = findSecrets(running.output(), config);
+      if (found.length > 0) throw new Error(`secrets in what the proxy wrote: ${found.join(', ')}`);
       if (givenFolder === undefined) await rm(folder, { recursive: true, force: true });
       return end;
     },
@@ -119,12 +123,14 @@ async function waitUntilIdle(health: () => Promise<Health>, timeoutMs: number): 
 }
 
 /** A bearer token that the proxy of a test accepts, unless `claims` or the secret say otherwise. */
-export function createToken(
+export async function createToken(
   claims: Readonly<Record<string, string | number>> = {},
   secret: string = jwtSecret,
 ): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
-  return new SignJWT({ sub: 'tester', iat: now, exp: now + 3600, ...claims })
+  const token = await new SignJWT({ sub: 'tester', iat: now, exp: now + 3600, ...claims })
     .setProtectedHeader({ alg: 'HS256' })
     .sign(Buffer.from(secret));
+  noteToken(token);
+  return token;
 }

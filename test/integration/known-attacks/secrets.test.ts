@@ -2,7 +2,8 @@
 // level, whatever goes wrong; and no credential of a client reaches the backend.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -52,10 +53,14 @@ const secretsOfConfig = {
   jwks: plant('key in the address of keys'),
   backend: plant('backend secret'),
   backendToken: plant('backend session token'),
+  opa: plant('OPA credential'),
+  openfga: plant('OpenFGA credential'),
+  collector: plant('field for the collector'),
 };
 
 let server: S3Server;
 let backend: Recorder;
+let collector: Collector;
 let redis: Server;
 /** Else the proxy would not become ready. */
 let redisTakesAll: boolean;
@@ -63,6 +68,7 @@ beforeAll(async () => {
   server = await startMinio();
   await createBucket(server, 'store');
   backend = await startRecorder(passOnTo(server));
+  collector = await startCollector();
   redis = createServer((socket) => {
     socket.on('error', () => undefined);
     // As real ones do, it repeats a command that it has been told not to know.
@@ -78,6 +84,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await backend.stop();
+  await collector.stop();
   redis.close();
   await server.stop();
 });
@@ -99,6 +106,8 @@ async function start(level: string): Promise<RunningProxy> {
   };
   const sigv4 = { credentials: [one] };
   const upload = { multipart_threshold: 5 * 1024 * 1024, part_size: 5 * 1024 * 1024, retry: { max_attempts: 1 } };
+  const opa = { url: endpoint, policy_path: '/v1/data/a', token: secretsOfConfig.opa, cache_ttl_seconds: 0 };
+  const openfga = { url: endpoint, store_id: '01JARCHVE00000000000000000', api_token: secretsOfConfig.openfga };
   const config = {
     redis: { url: `redis://user:${secretsOfConfig.redis}@127.0.0.1:${(redis.address() as AddressInfo).port}` },
     buckets: [
@@ -127,10 +136,44 @@ async function start(level: string): Promise<RunningProxy> {
         },
       },
       { name: 'files', filesystem: { root: './data' }, auth: { jwt } },
+      { name: 'asked', s3: { ...good, bucket: 'store' }, auth: { jwt }, authz: { fail_mode: 'open', opa, openfga } },
     ],
-    logging: { level, format: 'json' },
+    logging: { level, format: 'json', keys: 'off', audit: { enabled: true, destination: './audit.log' } },
+    tracing: {
+      enabled: true,
+      otlp: {
+        endpoint: collector.endpoint,
+        protocol: 'http/protobuf',
+        compression: 'none',
+        headers: { authorization: secretsOfConfig.collector },
+      },
+    },
   };
   return startProxy({ config });
+}
+
+/** Takes spans, as they come over the wire. */
+interface Collector {
+  readonly endpoint: string;
+  takeReceived(): string;
+  stop(): Promise<void>;
+}
+
+async function startCollector(): Promise<Collector> {
+  const received: Buffer[] = [];
+  const http = createHttpServer((request, response) => {
+    request.on('data', (piece: Buffer) => received.push(piece));
+    request.on('end', () => response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end());
+  }).listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  return {
+    endpoint: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    takeReceived: () => Buffer.concat(received.splice(0)).toString('latin1'),
+    async stop() {
+      http.close();
+      http.closeAllConnections();
+    },
+  };
 }
 
 const fields: Readonly<Record<string, string>> = {
@@ -260,7 +303,7 @@ const bearer = (token: string): Record<string, string> => ({ authorization: `Bea
 async function sendByToken(load: Load, good: string, bad: readonly string[]): Promise<void> {
   const basic = Buffer.from(`user:${plant('password')}`).toString('base64');
   planted.push(['Basic credentials', basic.replace(/=+$/u, '')]);
-  const buckets = ['tokens', 'wrong-a', 'stale-a', 'down-a', 'files', 'ruled', 'nowhere'];
+  const buckets = ['tokens', 'wrong-a', 'stale-a', 'down-a', 'files', 'ruled', 'asked', 'nowhere'];
   await Promise.all([
     ...buckets.map((bucket) => load.sendAll(bucket, bearer(good))),
     load.sendAll('tokens', { 'x-auth-token': good }),
@@ -339,14 +382,23 @@ describe.each(['trace', 'info'])('at level %s', (level) => {
   let proxy: RunningProxy;
   let load: Load;
   let logs: string;
+  /** By where it was found. */
+  let told: ReadonlyMap<string, string>;
   beforeAll(async () => {
     backend.seen.length = 0;
     redisTakesAll = true;
     proxy = await start(level);
     redisTakesAll = false;
     load = await runLoad(proxy);
+    const metrics = await (await fetch(proxy.metricsUrl)).text();
+    const audit = await readFile(path.join(proxy.folder, 'audit.log'), 'utf8');
     await proxy.stop();
     logs = proxy.logs();
+    told = new Map([
+      ['metrics', metrics],
+      ['audit', audit],
+      ['traces', collector.takeReceived()],
+    ]);
   });
 
   test('the load is what it should be: good and bad, and failing everywhere', () => {
@@ -366,6 +418,16 @@ describe.each(['trace', 'info'])('at level %s', (level) => {
       const line = lines.find((one) => one.includes(text) && !(mayCompare && isForComparison(one)));
       return line === undefined ? [] : [[what, line.slice(0, 600)]];
     });
+    expect(found).toEqual([]);
+  });
+
+  test('nor in the audit log, the metrics or the traces', () => {
+    expect(told.get('audit')).toContain('"operation":"PutObject"');
+    expect(told.get('metrics')).toContain('# TYPE');
+    expect(told.get('traces')).toContain('PutObject');
+    const found = planted.flatMap(([what, text]) =>
+      [...told].filter(([, all]) => all.includes(text)).map(([where]) => `${what} in ${where}`),
+    );
     expect(found).toEqual([]);
   });
 

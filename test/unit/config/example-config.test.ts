@@ -50,6 +50,34 @@ function* valuePaths(value: unknown, path = ''): Generator<string> {
   }
 }
 
+type Path = readonly (string | number)[];
+
+/** Of values, and of mappings and lists of them. */
+function* settingPaths(value: unknown, path: Path = []): Generator<Path> {
+  if (path.length > 0) yield path;
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, child] of Object.entries(value)) {
+    yield* settingPaths(child, [...path, Array.isArray(value) ? Number(key) : key]);
+  }
+}
+
+function replaceAt(value: unknown, [key, ...rest]: Path, other: unknown): unknown {
+  if (key === undefined) return other;
+  const copy: unknown = Array.isArray(value) ? [...value] : { ...(value as object) };
+  const members = copy as Record<string | number, unknown>;
+  members[key] = replaceAt(members[key], rest, other);
+  return copy;
+}
+
+function faultOf(run: () => unknown): string | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.name : 'no error';
+  }
+}
+
 /** The value without anything that the schema has a default for, at any depth, but for what holds required settings. */
 function withoutDefaults(value: unknown, node: SchemaNode): unknown {
   if (Array.isArray(value)) return value.map((item) => withoutDefaults(item, node.items ?? {}));
@@ -73,6 +101,21 @@ describe('config.example.yaml', () => {
     // Accepted for the sake of older files only.
     expect(missing).toEqual(['.server.zero_copy']);
   });
+
+  test('with any one setting replaced by something of another type, it loads or says what is wrong', () => {
+    const document: unknown = parse(example);
+    const others = [{}, [], [null], [{}], 5, true, 'text', null];
+    for (const path of settingPaths(document)) {
+      for (const other of others) {
+        const fault = faultOf(() => load(stringify(replaceAt(document, path, other))));
+        expect([path.join('.'), other, fault ?? 'none']).toEqual([
+          path.join('.'),
+          other,
+          expect.stringMatching(/^(?:none|ConfigError)$/),
+        ]);
+      }
+    }
+  }, 60_000);
 
   test('shows the defaults: without them it means the same', () => {
     const bare = withoutDefaults(parse(example), schema);

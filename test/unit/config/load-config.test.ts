@@ -319,7 +319,14 @@ logging:
       slowUploadMs: 1500,
       auditDestination: 'a.log',
     },
-    notices: ['bucket uploads: tokens are taken from the query, which other servers on the way may log'],
+    notices: [
+      'bucket uploads: tokens are taken from the query, which other servers on the way may log',
+      'bucket uploads: s3.endpoint is http://, so whoever stands on the way can read what is uploaded',
+      'ui.enabled is true, so whoever reaches the proxy sees the names of its buckets at /',
+      'tracing.include_keys is true, so spans hold object keys',
+      'tracing.include_subject is true, so spans say who uploads',
+      'logging.level is debug, so the log shows what clients signed: keys and header fields',
+    ],
   });
 });
 

@@ -1,0 +1,246 @@
+// The audit log: a line for every change that was granted and for nothing else, before its answer, whole, and told true by what the
+// backend has.
+import { PutBucketVersioningCommand } from '@aws-sdk/client-s3';
+import { readFile, rename, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startMinio } from '../servers/start-minio.ts';
+import type { S3Server } from '../servers/start-s3-server.ts';
+import { fieldsOf, parseLines, readPromisedFields, type LogLine } from '../support/log-lines.ts';
+import { createBucket, type BucketView } from '../support/s3-client.ts';
+import { encodeKey, sendRequest, type Answer, type RequestOptions } from '../support/send-request.ts';
+import { crc32Base64, signS3Request } from '../support/sign-s3-request.ts';
+import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const MiB = 1024 * 1024;
+const auth = { jwt: { secret: jwtSecret } };
+const toFolder = { buckets: [{ name: 'uploads', filesystem: { root: './data' }, auth }] };
+const credential = { accessKey: 'AKIDALICE', secretKey: 'a-secret-of-alice-for-tests', region: 'us-east-1' };
+
+const startAudited = (destination: string, config: object = {}): Promise<RunningProxy> =>
+  startProxy({
+    config: {
+      ...toFolder,
+      logging: { level: 'info', format: 'json', subjects: 'plain', audit: { enabled: true, destination } },
+      ...config,
+    },
+  });
+
+async function sendTo(proxy: RunningProxy, options: Partial<RequestOptions>): Promise<Answer> {
+  const authorization = `Bearer ${await createToken()}`;
+  return sendRequest({
+    url: proxy.url,
+    method: 'PUT',
+    path: '/',
+    ...options,
+    headers: { authorization, ...options.headers },
+  });
+}
+
+const auditFile = (proxy: RunningProxy, name = 'audit.log'): string => path.join(proxy.folder, name);
+const readAudit = async (proxy: RunningProxy, name?: string): Promise<LogLine[]> =>
+  parseLines(await readFile(auditFile(proxy, name), 'utf8'));
+
+describe('what was changed', () => {
+  let server: S3Server;
+  let stored: BucketView;
+  let proxy: RunningProxy;
+  beforeAll(async () => {
+    server = await startMinio();
+    stored = await createBucket(server, 'store');
+    await stored.client.send(
+      new PutBucketVersioningCommand({ Bucket: 'store', VersioningConfiguration: { Status: 'Enabled' } }),
+    );
+    const s3 = {
+      endpoint: server.endpoint,
+      access_key: server.accessKey,
+      secret_key: server.secretKey,
+      bucket: 'store',
+    };
+    const upload = { multipart_threshold: 5 * MiB, part_size: 5 * MiB };
+    proxy = await startAudited('./audit.log', {
+      buckets: [
+        { name: 'uploads', s3, auth, upload },
+        {
+          name: 'signed',
+          s3,
+          auth: {
+            sigv4: {
+              credentials: [{ access_key: credential.accessKey, secret_key: credential.secretKey, subject: 'alice' }],
+            },
+          },
+        },
+      ],
+      tracing: { enabled: true, sampling: { strategy: 'always' } },
+    });
+  });
+  afterAll(async () => {
+    await proxy.stop();
+    await server.stop();
+  });
+  const send = (options: Partial<RequestOptions>) => sendTo(proxy, options);
+  const lineOf = async ({ headers }: Answer): Promise<LogLine | undefined> =>
+    (await readAudit(proxy)).find(({ requestId }) => requestId === headers['x-amz-request-id']);
+
+  /** As the backend has it. */
+  async function storedAs(key: string): Promise<object> {
+    const { ContentLength: size, ETag: etag, VersionId: version } = await stored.head(key);
+    return { size, etag: etag?.replaceAll('"', ''), version };
+  }
+
+  test('an object: who, what, where, and what the backend made of it', async () => {
+    const body = Buffer.from('a small object');
+    const headers = { 'x-amz-checksum-crc32': crc32Base64(body) };
+    const answer = await send({ path: '/uploads/some/file.txt', body, headers });
+    expect(await lineOf(answer)).toEqual({
+      stream: 'audit',
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/u),
+      requestId: answer.headers['x-amz-request-id'],
+      traceId: answer.headers['x-mizuchi-trace-id'],
+      credential: 'jwt',
+      subject: 'tester',
+      clientIp: '127.0.0.1',
+      operation: 'PutObject',
+      bucket: 'uploads',
+      backendBucket: 'store',
+      key: 'some/file.txt',
+      checksums: { crc32: headers['x-amz-checksum-crc32'] },
+      ...(await storedAs('some/file.txt')),
+    });
+  });
+
+  test('one that the proxy sent in parts: one line, of the whole', async () => {
+    const answer = await send({ path: '/uploads/large', body: Buffer.alloc(12 * MiB) });
+    const line = await lineOf(answer);
+    expect(line).toMatchObject({ operation: 'PutObject', ...(await storedAs('large')) });
+    expect((await readAudit(proxy)).filter(({ key }) => key === 'large')).toEqual([line]);
+  });
+
+  test('by an access key', async () => {
+    const { host } = new URL(proxy.url);
+    const signed = signS3Request({
+      credential,
+      method: 'PUT',
+      host,
+      path: '/signed/by-key',
+      body: Buffer.from('x'),
+      mode: 'sha256',
+    });
+    const answer = await sendRequest({ url: proxy.url, method: 'PUT', path: '/signed/by-key', ...signed });
+    expect(await lineOf(answer)).toMatchObject({
+      credential: 'sigv4',
+      subject: 'alice',
+      accessKey: credential.accessKey,
+    });
+  });
+
+  test('a multipart upload of the client: each step, held together by the hash of its id', async () => {
+    const created = await send({ method: 'POST', path: '/uploads/theirs?uploads' });
+    const uploadId = /<UploadId>(?<id>[^<]+)/u.exec(created.body)?.groups?.['id'] ?? '';
+    const target = `/uploads/theirs?uploadId=${uploadId}`;
+    const part = await send({ path: `${target}&partNumber=1`, body: 'part' });
+    const listed = await send({ method: 'GET', path: target });
+    const xml = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${part.headers.etag}</ETag></Part></CompleteMultipartUpload>`;
+    const completed = await send({ method: 'POST', path: target, body: xml });
+    expect(completed.status).toBe(200);
+    const other = await send({ method: 'POST', path: '/uploads/other?uploads' });
+    const otherId = /<UploadId>(?<id>[^<]+)/u.exec(other.body)?.groups?.['id'] ?? '';
+    const aborted = await send({ method: 'DELETE', path: `/uploads/other?uploadId=${otherId}` });
+    expect(await lineOf(listed)).toBeUndefined();
+    const lines = await Promise.all([created, part, completed, aborted].map(lineOf));
+    const etag = part.headers.etag?.replaceAll('"', '');
+    const { size: _, ...whole } = { size: 0, ...(await storedAs('theirs')) };
+    expect(lines).toMatchObject([
+      { operation: 'CreateMultipartUpload', key: 'theirs' },
+      { operation: 'UploadPart', key: 'theirs', partNumber: 1, size: 4, etag },
+      { operation: 'CompleteMultipartUpload', key: 'theirs', ...whole },
+      { operation: 'AbortMultipartUpload', key: 'other' },
+    ]);
+    const uploads = lines.map((line) => line?.['upload']);
+    expect(uploads[0]).toMatch(/^[0-9a-f]{16}$/u);
+    expect(uploads.slice(0, 3)).toEqual([uploads[0], uploads[0], uploads[0]]);
+    expect(uploads[3]).not.toBe(uploads[0]);
+    const text = await readFile(auditFile(proxy), 'utf8');
+    for (const id of [uploadId, otherId]) expect(text).not.toContain(id);
+  });
+
+  test('nothing that was refused, and nothing that changes nothing', async () => {
+    const before = await readAudit(proxy);
+    const refused = [
+      await send({ path: '/uploads/a', body: 'x', headers: { authorization: 'Bearer nonsense' } }),
+      await send({ path: '/uploads/a', body: 'x', headers: { 'content-md5': 'AAAAAAAAAAAAAAAAAAAAAA==' } }),
+      await send({ path: '/uploads/a?uploadId=none&partNumber=1', body: 'x' }),
+      await send({ method: 'GET', path: '/uploads/a' }),
+    ];
+    for (const { status } of refused) expect(status).toBeGreaterThanOrEqual(400);
+    expect((await send({ method: 'HEAD', path: '/uploads' })).status).toBe(200);
+    expect(await readAudit(proxy)).toEqual(before);
+  });
+
+  test('in the fields that the README promises, no more and no less', async () => {
+    expect(fieldsOf(await readAudit(proxy))).toEqual(await readPromisedFields('audit-fields'));
+  });
+
+  test('for its owner alone', async () => {
+    expect((await stat(auditFile(proxy))).mode & 0o777).toBe(0o600);
+  });
+});
+
+test('every line is there when its answer is, also after kill -9, and also of several workers whole', async () => {
+  const proxy = await startAudited('./audit.log', { server: { workers: 2 } });
+  // Lines longer than what a pipe takes at once.
+  const keys = Array.from({ length: 100 }, (_, index) => `${'"é\n'.repeat(200)}${index}`);
+  const answers = await Promise.all(
+    keys.map((key) => sendTo(proxy, { path: `/uploads/${encodeKey(key)}`, body: key })),
+  );
+  await proxy.kill9();
+  expect(answers.map(({ status }) => status)).toEqual(keys.map(() => 200));
+  const lines = await readAudit(proxy);
+  expect(lines.map(({ key }) => String(key)).toSorted()).toEqual(keys.toSorted());
+  expect(new Set(lines.map(({ requestId }) => requestId)).size).toBe(keys.length);
+});
+
+test.each([1, 2])(
+  'SIGHUP goes on in a new file after the old one was renamed, in all of %i workers',
+  async (workers) => {
+    const proxy = await startAudited('./audit.log', { server: { workers } });
+    const send = (name: string) => sendTo(proxy, { path: `/uploads/${name}`, body: 'x' });
+    await Promise.all(Array.from({ length: 10 }, (_, index) => send(`before-${index}`)));
+    await rename(auditFile(proxy), auditFile(proxy, 'audit.log.1'));
+    process.kill(proxy.pid, 'SIGHUP');
+    const reopened = () => parseLines(proxy.logs()).filter(({ msg }) => msg === 'audit log reopened');
+    await waitFor(async () => reopened().length === workers);
+    await Promise.all(Array.from({ length: 10 }, (_, index) => send(`after-${index}`)));
+    const keysIn = async (name: string) => (await readAudit(proxy, name)).map(({ key }) => String(key).split('-')[0]);
+    expect(await keysIn('audit.log.1')).toEqual(Array.from({ length: 10 }, () => 'before'));
+    expect(await keysIn('audit.log')).toEqual(Array.from({ length: 10 }, () => 'after'));
+    await proxy.stop();
+  },
+);
+
+test('on standard output the lines stand among the others, whatever the level', async () => {
+  const logging = { level: 'silent', audit: { enabled: true } };
+  const proxy = await startAudited('', { logging });
+  await sendTo(proxy, { path: '/uploads/a', body: 'x' });
+  await waitFor(async () => proxy.logs().includes('\n'));
+  await proxy.stop();
+  expect(parseLines(proxy.logs())).toMatchObject([{ stream: 'audit', operation: 'PutObject', key: 'a', size: 1 }]);
+});
+
+test('a full disk fails no upload, and is told of', async () => {
+  const proxy = await startAudited('/dev/full');
+  for (const name of ['a', 'b', 'c']) {
+    expect((await sendTo(proxy, { path: `/uploads/${name}`, body: name })).status).toBe(200);
+  }
+  const told = () => parseLines(proxy.logs()).find(({ msg }) => msg === 'audit lines could not be written');
+  await waitFor(async () => told() !== undefined);
+  expect(told()).toMatchObject({ level: 50, file: '/dev/full', lines: 1, err: { code: 'ENOSPC' } });
+  await proxy.stop();
+});
+
+test('a file that cannot be opened is one sentence at start', async () => {
+  await expect(startAudited('./missing/audit.log')).rejects.toThrow(
+    /^.*mizuchi-uploadr: logging\.audit\.destination: \.\/missing\/audit\.log cannot be opened \(ENOENT\)\n$/su,
+  );
+});

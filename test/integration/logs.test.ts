@@ -1,0 +1,366 @@
+// The log of a running proxy: a line for each request with all that the README promises, levels that change while it runs, and
+// lines that stay lines whatever clients send.
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../servers/free-port.ts';
+import { startMinio } from '../servers/start-minio.ts';
+import { startOpa, type OpaServer } from '../servers/start-opa.ts';
+import type { S3Server } from '../servers/start-s3-server.ts';
+import { fieldsOf, parseLines, readPromisedFields, requestLines, type LogLine } from '../support/log-lines.ts';
+import { openRawConnection } from '../support/raw-connection.ts';
+import { startRecorder, type Recorder } from '../support/recorder.ts';
+import { createBucket } from '../support/s3-client.ts';
+import { encodeKey, sendRequest, type Answer, type RequestOptions } from '../support/send-request.ts';
+import { signS3Request } from '../support/sign-s3-request.ts';
+import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const MiB = 1024 * 1024;
+const auth = { jwt: { secret: jwtSecret } };
+const files = (name: string, more: object = {}) => ({ name, filesystem: { root: './data' }, auth, ...more });
+
+async function sendTo(proxy: RunningProxy, options: Partial<RequestOptions>): Promise<Answer> {
+  const authorization = `Bearer ${await createToken()}`;
+  return sendRequest({
+    url: proxy.url,
+    method: 'PUT',
+    path: '/',
+    ...options,
+    headers: { authorization, ...options.headers },
+  });
+}
+
+/** The line of an answer. */
+async function lineOf(proxy: RunningProxy, answer: Answer): Promise<LogLine> {
+  const id = answer.headers['x-amz-request-id'];
+  const find = () => requestLines(proxy.logs()).find(({ requestId }) => requestId === id);
+  await waitFor(async () => find() !== undefined);
+  return find() ?? {};
+}
+
+describe('what a line says', () => {
+  let server: S3Server;
+  let opa: OpaServer;
+  let slow: Recorder;
+  let proxy: RunningProxy;
+  beforeAll(async () => {
+    server = await startMinio();
+    await createBucket(server, 'store');
+    opa = await startOpa({ policy: 'package mizuchi\n\nallow := input.resource.key != "forbidden"\n' });
+    slow = await startRecorder((request, response) => {
+      request.resume();
+      request.on('end', () => setTimeout(() => response.writeHead(200, { etag: '"slow"' }).end(), 1500));
+    });
+    const s3 = {
+      endpoint: server.endpoint,
+      access_key: server.accessKey,
+      secret_key: server.secretKey,
+      bucket: 'store',
+    };
+    const { bucket: _, ...ofAny } = s3;
+    const upload = { multipart_threshold: 5 * MiB, part_size: 5 * MiB, retry: { max_attempts: 2, base_delay_ms: 1 } };
+    const sigv4 = { access_key: 'AKIDALICE', secret_key: 'a-secret-of-alice-for-tests' };
+    proxy = await startProxy({
+      config: {
+        buckets: [
+          { name: 'uploads', s3, auth, upload, cors: { allowed_origins: ['https://app.example.com'] } },
+          { name: 'signed', s3, auth: { sigv4 } },
+          { name: 'open', s3, auth: { enabled: false } },
+          { name: 'asked', s3, auth, authz: { opa: { url: opa.url, policy_path: '/v1/data/mizuchi/allow' } } },
+          { name: 'down-*', s3: { ...ofAny, endpoint: `http://127.0.0.1:${await freePort()}` }, auth, upload },
+          { name: 'slow-*', s3: { ...ofAny, endpoint: slow.endpoint }, auth, upload },
+        ],
+        tracing: { enabled: true, otlp: { endpoint: `http://127.0.0.1:${await freePort()}` } },
+        logging: { level: 'info', format: 'json', slow_upload_seconds: 1 },
+      },
+    });
+  });
+  afterAll(async () => {
+    await proxy.stop();
+    await slow.stop();
+    await opa.stop();
+    await server.stop();
+  });
+  const send = (options: Partial<RequestOptions>) => sendTo(proxy, options);
+  const time = expect.any(Number);
+
+  test('of an upload that went well', async () => {
+    const line = await lineOf(proxy, await send({ path: '/uploads/a%20file', body: 'x'.repeat(1000) }));
+    expect(line).toEqual({
+      level: 30,
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/u),
+      msg: 'request',
+      requestId: expect.stringMatching(/^[0-9A-F]{16}$/u),
+      traceId: expect.stringMatching(/^[0-9a-f]{32}$/u),
+      operation: 'PutObject',
+      bucket: 'uploads',
+      backendBucket: 'store',
+      key: 'a file',
+      credential: 'jwt',
+      subject: expect.stringMatching(/^[0-9a-f]{16}$/u),
+      clientIp: expect.stringMatching(/^[0-9a-f]{16}$/u),
+      status: 200,
+      receivedBytes: 1000,
+      sentBytes: 1000,
+      plan: 'put',
+      retries: 0,
+      durationMs: time,
+      authenticateMs: time,
+      queueMs: time,
+      firstByteMs: time,
+      clientWaitMs: time,
+      backendWaitMs: time,
+      memoryWaitMs: time,
+    });
+    for (const [name, value] of Object.entries(line)) {
+      if (name.endsWith('Ms')) expect(Math.round(Number(value) * 10) / 10).toBe(value);
+    }
+  });
+
+  test('of one in parts', async () => {
+    const line = await lineOf(proxy, await send({ path: '/uploads/large', body: Buffer.alloc(12 * MiB) }));
+    expect(line).toMatchObject({
+      plan: 'multipart',
+      parts: 3,
+      retries: 0,
+      sentBytes: 12 * MiB,
+      receivedBytes: 12 * MiB,
+    });
+  });
+
+  test('of a multipart upload of the client, each call', async () => {
+    const created = await send({ method: 'POST', path: '/uploads/theirs?uploads' });
+    const uploadId = /<UploadId>(?<id>[^<]+)/u.exec(created.body)?.groups?.['id'] ?? '';
+    const part = await send({ path: `/uploads/theirs?uploadId=${uploadId}&partNumber=1`, body: 'part' });
+    const listed = await send({ method: 'GET', path: `/uploads/theirs?uploadId=${uploadId}` });
+    const aborted = await send({ method: 'DELETE', path: `/uploads/theirs?uploadId=${uploadId}` });
+    const lines = await Promise.all([created, part, listed, aborted].map((answer) => lineOf(proxy, answer)));
+    const seen = lines.map(({ operation, status, key, sentBytes, plan }) => ({
+      operation,
+      status,
+      key,
+      sentBytes,
+      plan,
+    }));
+    const rest = { key: 'theirs', plan: undefined };
+    expect(seen).toEqual([
+      { operation: 'CreateMultipartUpload', status: 200, sentBytes: 0, ...rest },
+      { operation: 'UploadPart', status: 200, sentBytes: 4, ...rest },
+      { operation: 'ListParts', status: 200, sentBytes: 0, ...rest },
+      { operation: 'AbortMultipartUpload', status: 204, sentBytes: 0, ...rest },
+    ]);
+    for (const line of lines) expect(JSON.stringify(line)).not.toContain(uploadId);
+  });
+
+  test('of what the client did wrong: info, and its code', async () => {
+    const cases: [Partial<RequestOptions>, object][] = [
+      [
+        { path: '/uploads/a', headers: { authorization: 'Bearer nonsense' } },
+        { status: 401, code: 'Unauthorized' },
+      ],
+      [{ path: '/nowhere/a' }, { status: 404, code: 'NoSuchBucket', method: 'PUT' }],
+      [
+        { path: '/uploads/a', method: 'DELETE' },
+        { status: 405, code: 'MethodNotAllowed', method: 'DELETE', bucket: 'uploads' },
+      ],
+      [
+        { path: '/uploads/a', headers: { 'content-md5': 'AAAAAAAAAAAAAAAAAAAAAA==' }, body: 'x' },
+        { code: 'BadDigest' },
+      ],
+      [{ path: '/uploads/a', headers: { 'x-amz-copy-source': 'b' } }, { status: 501 }],
+    ];
+    for (const [options, expected] of cases)
+      expect(await lineOf(proxy, await send(options))).toMatchObject({ level: 30, msg: 'request', ...expected });
+  });
+
+  test('of a preflight, a bearer of keys, and of nobody in particular', async () => {
+    const origin = { origin: 'https://app.example.com', 'access-control-request-method': 'PUT' };
+    expect(await lineOf(proxy, await send({ method: 'OPTIONS', path: '/uploads/a', headers: origin }))).toMatchObject({
+      method: 'OPTIONS',
+      status: 204,
+    });
+    const credential = { accessKey: 'AKIDALICE', secretKey: 'a-secret-of-alice-for-tests', region: 'us-east-1' };
+    const { host } = new URL(proxy.url);
+    const signed = signS3Request({
+      credential,
+      method: 'PUT',
+      host,
+      path: '/signed/a',
+      body: Buffer.from('x'),
+      mode: 'sha256',
+    });
+    const bySigner = await sendRequest({ url: proxy.url, method: 'PUT', path: '/signed/a', ...signed });
+    expect(await lineOf(proxy, bySigner)).toMatchObject({ credential: 'sigv4', status: 200 });
+    const byAnybody = await sendRequest({ url: proxy.url, method: 'PUT', path: '/open/a', body: 'x' });
+    const line = await lineOf(proxy, byAnybody);
+    expect(line).toMatchObject({ credential: 'anonymous', status: 200 });
+    expect(line).not.toHaveProperty('subject');
+  });
+
+  test('of decisions', async () => {
+    const allowed = await lineOf(proxy, await send({ path: '/asked/a', body: 'x' }));
+    expect(allowed).toMatchObject({ status: 200, authorizeMs: time, decision: { engine: 'opa', allow: true } });
+    const refused = await lineOf(proxy, await send({ path: '/asked/forbidden', body: 'x' }));
+    expect(refused).toMatchObject({ level: 30, status: 403, code: 'AccessDenied', decision: { allow: false } });
+  });
+
+  test('of a backend that is away: error, with the cause, and how often it was tried', async () => {
+    const line = await lineOf(proxy, await send({ path: '/down-a/a', body: 'x' }));
+    expect(line).toMatchObject({
+      level: 50,
+      msg: 'request failed',
+      retries: 1,
+      err: { message: expect.any(String), stack: expect.stringContaining('at ') },
+    });
+    expect(Number(line['status'])).toBeGreaterThanOrEqual(500);
+  });
+
+  test('of a client that left', async () => {
+    const connection = await openRawConnection(proxy.url);
+    const head = ['PUT /open/left HTTP/1.1', 'Host: a', 'Content-Length: 1000', '', 'some'];
+    await connection.write(head.join('\r\n'));
+    await delay(100);
+    connection.destroy(true);
+    await waitFor(async () => requestLines(proxy.logs()).some(({ key }) => key === 'left'));
+    expect(requestLines(proxy.logs()).find(({ key }) => key === 'left')).toMatchObject({
+      level: 30,
+      code: 'ClientGone',
+    });
+  });
+
+  test('of a slow upload: warn, and what it waited for', async () => {
+    async function* dawdle(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('first');
+      await delay(1500);
+      yield Buffer.from('last');
+    }
+    const body = { headers: { 'content-length': '9' }, body: dawdle() };
+    const slowClient = await lineOf(proxy, await send({ path: '/uploads/dawdled', ...body }));
+    expect(slowClient).toMatchObject({ level: 40, msg: 'slow upload', status: 200, waitedFor: 'client' });
+    expect(Number(slowClient['clientWaitMs'])).toBeGreaterThan(1000);
+    const slowBackend = await lineOf(proxy, await send({ path: '/slow-a/a', body: 'x' }));
+    expect(slowBackend).toMatchObject({ level: 40, msg: 'slow upload', status: 200, waitedFor: 'backend' });
+  });
+
+  test('leads to the answer and to the trace of the client, and from them to it', async () => {
+    const traceId = '0af7651916cd43dd8448eb211c80319c';
+    const answer = await send({
+      path: '/uploads/traced',
+      body: 'x',
+      headers: { traceparent: `00-${traceId}-b7ad6b7169203331-01` },
+    });
+    expect(answer.headers['x-mizuchi-trace-id']).toBe(traceId);
+    expect(await lineOf(proxy, answer)).toMatchObject({ traceId, requestId: answer.headers['x-amz-request-id'] });
+  });
+
+  test('is what the README promises, no more and no less', async () => {
+    expect(fieldsOf(requestLines(proxy.logs()))).toEqual(await readPromisedFields('log-fields'));
+  });
+
+  test('health checks have no line', async () => {
+    await sendRequest({ url: proxy.url, method: 'GET', path: '/health' });
+    const line = await lineOf(proxy, await send({ path: '/uploads/after', body: 'x' }));
+    expect(line).toMatchObject({ key: 'after' });
+    expect(
+      requestLines(proxy.logs()).filter(({ operation, method }) => operation === undefined && method === 'GET'),
+    ).toEqual([]);
+  });
+});
+
+describe('keys and persons', () => {
+  async function logOne(logging: object): Promise<readonly [LogLine, string]> {
+    const proxy = await startProxy({
+      config: { buckets: [files('uploads')], logging: { level: 'info', format: 'json', ...logging } },
+    });
+    const answer = await sendTo(proxy, { path: '/uploads/a/planted-key', body: 'x' });
+    const line = await lineOf(proxy, answer);
+    await proxy.stop();
+    return [line, proxy.logs()];
+  }
+
+  test('plain', async () => {
+    const [line] = await logOne({ keys: 'plain', subjects: 'plain' });
+    expect(line).toMatchObject({ key: 'a/planted-key', subject: 'tester', clientIp: '127.0.0.1' });
+  });
+
+  test('hashed', async () => {
+    const [line, all] = await logOne({ keys: 'hashed', subjects: 'hashed' });
+    for (const name of ['key', 'subject', 'clientIp']) expect(line[name]).toMatch(/^[0-9a-f]{16}$/u);
+    expect(all).not.toMatch(/planted-key|tester/u);
+  });
+
+  test('off', async () => {
+    const [line, all] = await logOne({ keys: 'off', subjects: 'off' });
+    for (const name of ['key', 'subject', 'clientIp']) expect(line).not.toHaveProperty(name);
+    expect(all).not.toMatch(/planted-key|tester/u);
+  });
+});
+
+test.each(['json', 'pretty'])('lines stay lines, whatever a key or a subject holds: %s', async (format) => {
+  const proxy = await startProxy({
+    config: { buckets: [files('uploads')], logging: { level: 'info', format, subjects: 'plain' } },
+  });
+  const forged = 'x\n{"level":30,"msg":"forged"}\r\n12:00:00 ERROR forged';
+  const keys = [
+    forged,
+    '\u001b[2J\u001b]0;title\u0007',
+    '\u009b31m',
+    '\u2028\u202eabc',
+    'é'.repeat(500),
+    '"\\',
+    '=',
+    '\u007f',
+  ];
+  for (const key of keys) {
+    const authorization = `Bearer ${await createToken({ sub: key })}`;
+    await sendTo(proxy, { path: `/uploads/${encodeKey(key)}`, body: 'x', headers: { authorization } });
+    const invalid = { path: `/uploads/%ff%0a${encodeKey(key)}`, headers: { 'x-amz-meta-a': encodeURI(key) } };
+    await sendTo(proxy, invalid);
+  }
+  await proxy.stop();
+  const text = proxy.logs();
+  expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\u2028-\u202e]/u);
+  expect(
+    text.split('\n').filter((line) => /^(?:\{"level":30,"msg":"forged"|12:00:00 ERROR forged)/u.test(line)),
+  ).toEqual([]);
+  const count = text.split('\n').filter((line) => /"msg":"request"|INFO {2}request /u.test(line)).length;
+  expect(count).toBe(2 * keys.length);
+  if (format === 'json') {
+    const told = requestLines(text).filter(({ status }) => status === 200);
+    const expected = keys.filter((_, index) => told.some(({ key }) => key === keys[index]));
+    expect(told.map(({ key }) => key)).toEqual(expected);
+    expect(told.map(({ subject }) => subject)).toEqual(expected);
+    expect(expected).toContain(forged);
+  }
+});
+
+test.each([1, 2])('SIGUSR2 changes the level and changes it back, in all of %i workers', async (workers) => {
+  const proxy = await startProxy({
+    config: { server: { workers }, buckets: [files('uploads')], logging: { level: 'warn', format: 'json' } },
+  });
+  const said = () => parseLines(proxy.logs()).filter(({ msg }) => msg === 'log level changed');
+  // With several, their supervisor has a log too.
+  const processes = workers === 1 ? 1 : workers + 1;
+  await sendTo(proxy, { path: '/uploads/unseen', body: 'x' });
+  process.kill(proxy.pid, 'SIGUSR2');
+  await waitFor(async () => said().length === processes);
+  expect(said()).toEqual(
+    Array.from({ length: processes }, () => expect.objectContaining({ from: 'warn', to: 'debug' })),
+  );
+  await lineOf(proxy, await sendTo(proxy, { path: '/uploads/seen', body: 'x' }));
+  process.kill(proxy.pid, 'SIGUSR2');
+  await waitFor(async () => said().length === 2 * processes);
+  await sendTo(proxy, { path: '/uploads/unseen', body: 'x' });
+  await proxy.stop();
+  expect(requestLines(proxy.logs()).map(({ key }) => key)).toEqual(['seen']);
+});
+
+test('nothing is lost when it is stopped under load', async () => {
+  const proxy = await startProxy({ config: { buckets: [files('uploads')] } });
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, (_, index) => sendTo(proxy, { path: `/uploads/${index}`, body: 'x' })),
+  );
+  await proxy.stop();
+  const ids = new Set(requestLines(proxy.logs()).map(({ requestId }) => requestId));
+  expect(answers.filter(({ headers }) => !ids.has(headers['x-amz-request-id']))).toEqual([]);
+});

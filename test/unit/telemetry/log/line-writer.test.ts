@@ -1,0 +1,151 @@
+// Lines arrive whole, in order and soon; none is lost when the process ends; one that nobody reads costs no upload its time.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LineWriter } from '../../../../src/line-writer.ts';
+
+let folder: string;
+let file: string;
+let fd: number;
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mizuchi-lines-'));
+  file = path.join(folder, 'lines');
+  fd = openSync(file, 'a');
+});
+afterEach(() => {
+  closeSync(fd);
+  rmSync(folder, { recursive: true });
+});
+
+const written = (): string => readFileSync(file, 'utf8');
+const numbered = (count: number, width = 100): string[] =>
+  Array.from({ length: count }, (_, index) => `${String(index).padStart(width, '.')}\n`);
+
+test('lines are gathered, and written soon without being asked for', async () => {
+  const writer = new LineWriter({ fd });
+  writer.write('one\n');
+  writer.write('two\n');
+  expect(written()).toBe('');
+  await expect.poll(written, { timeout: 10_000 }).toBe('one\ntwo\n');
+});
+
+test('an urgent line goes at once, behind those before it', async () => {
+  const writer = new LineWriter({ fd });
+  writer.write('one\n');
+  writer.write('urgent\n', true);
+  // Earlier than any timer of the writer.
+  await new Promise((resolve) => setImmediate(resolve));
+  await expect.poll(written, { interval: 1, timeout: 10_000 }).toBe('one\nurgent\n');
+});
+
+test('for people each line is there when write returns', () => {
+  const writer = new LineWriter({ fd, isImmediate: true });
+  writer.write('one\n');
+  expect(written()).toBe('one\n');
+});
+
+test('many lines of every length arrive whole and in order', async () => {
+  const writer = new LineWriter({ fd });
+  const lines = numbered(2000).map((line, index) => (index % 100 === 0 ? `${'é'.repeat(20_000)}${line}` : line));
+  for (const line of lines) writer.write(line);
+  await new Promise<void>((resolve) => writer.flush(resolve));
+  expect(written() === lines.join('')).toBe(true);
+});
+
+test('flushed is said when there was nothing to write, too', async () => {
+  const writer = new LineWriter({ fd });
+  await new Promise<void>((resolve) => writer.flush(resolve));
+  expect(written()).toBe('');
+});
+
+test('a descriptor that takes nothing loses its lines, and says how many as soon as it is better', async () => {
+  const unwritable = openSync(file, 'r');
+  const writer = new LineWriter({ fd: unwritable });
+  const dropped: number[] = [];
+  writer.onDropped = (lines) => dropped.push(lines);
+  writer.write('one\n');
+  writer.write('two\n');
+  await new Promise<void>((resolve) => writer.flush(resolve));
+  expect(dropped).toEqual([2]);
+  closeSync(unwritable);
+});
+
+interface Ended {
+  readonly lines: readonly string[];
+  readonly code: number | null;
+}
+
+/** Runs a program that has `writer`, on its standard output, and `line(n)`. */
+function start(program: string) {
+  const script = `
+    const { standardOutput } = await import(${JSON.stringify(path.resolve('src/line-writer.ts'))});
+    const writer = standardOutput();
+    const line = (n) => String(n).padStart(300, '.') + '\\n';
+    ${program}`;
+  return spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['pipe', 'pipe', 'pipe'] });
+}
+
+async function readAll(child: ReturnType<typeof start>): Promise<Ended> {
+  const pieces: Buffer[] = [];
+  child.stdout.on('data', (piece: Buffer) => pieces.push(piece));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { lines: Buffer.concat(pieces).toString().split('\n').slice(0, -1), code };
+}
+
+describe('nothing is lost at the end of the process', () => {
+  const count = 3000;
+  const all = Array.from({ length: count }, (_, index) => String(index).padStart(300, '.'));
+  test.each([
+    ['process.exit', 'process.exit(0);', 0],
+    ['the end of the program', '', 0],
+    ['an uncaught fault', 'throw new Error("unforeseen");', 1],
+    ['an uncaught fault later', 'setImmediate(() => { throw new Error("unforeseen"); });', 1],
+    ['a rejection that nobody handles', 'Promise.reject(new Error("unforeseen"));', 1],
+    [
+      'a signal with a handler',
+      'process.on("SIGTERM", () => process.exit(0)); process.kill(process.pid, "SIGTERM"); setInterval(() => {}, 1000);',
+      0,
+    ],
+  ])('%s', async (_, end, expectedCode) => {
+    const child = start(`for (let n = 0; n < ${count}; n++) writer.write(line(n)); ${end}`);
+    const { lines, code } = await readAll(child);
+    expect(code).toBe(expectedCode);
+    // A write that is under way when the process ends may come behind the others.
+    expect(lines.toSorted()).toEqual(all);
+  });
+});
+
+test('while nobody reads, the process goes on and memory is bounded; what was dropped is told', async () => {
+  const child = start(`
+    writer.onDropped = (lines) => { process.stderr.write('dropped ' + lines); };
+    for (let n = 0; n < 60_000; n++) writer.write(line(n));
+    setTimeout(() => process.stderr.write('alive '), 300);
+    process.stdin.once('data', () => writer.flush(() => process.exit(0)));`);
+  let told = '';
+  child.stderr.on('data', (piece: Buffer) => (told += piece.toString()));
+  child.stdout.pause();
+  await expect.poll(() => told, { timeout: 9000 }).toContain('alive');
+  const read = readAll(child);
+  child.stdout.resume();
+  child.stdin.write('read\n');
+  const { lines } = await read;
+  const dropped = Number(/dropped (?<lines>\d+)/u.exec(told)?.groups?.['lines']);
+  expect(dropped).toBeGreaterThan(10_000);
+  expect(lines).toHaveLength(60_000 - dropped);
+  expect(lines).toEqual(lines.toSorted());
+});
+
+test('when nobody will ever read again, nothing is kept and nothing fails', async () => {
+  const child = start(`
+    process.stdin.once('data', () => {
+      for (let n = 0; n < 1000; n++) writer.write(line(n), true);
+      writer.flush(() => { writer.write(line(0)); process.exit(7); });
+    });`);
+  child.stdout.destroy();
+  child.stdin.write('go\n');
+  const [code] = (await once(child, 'exit')) as [number | null];
+  expect(code).toBe(7);
+});

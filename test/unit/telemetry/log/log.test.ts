@@ -1,0 +1,94 @@
+// The process's own log: what a fault is told as, and a level that changes while it runs.
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { LoggingConfig } from '../../../../src/config/config.ts';
+import { LineWriter } from '../../../../src/line-writer.ts';
+import { createLog, toggleLevel, type Log } from '../../../../src/log.ts';
+
+let folder: string;
+let fd: number;
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'mizuchi-log-'));
+  fd = openSync(path.join(folder, 'log'), 'a');
+});
+afterEach(() => {
+  closeSync(fd);
+  rmSync(folder, { recursive: true });
+});
+
+function logAt(level: LoggingConfig['level'], format: LoggingConfig['format'] = 'json'): Log {
+  const rest = { keys: 'plain', subjects: 'hashed', slowUploadMs: 0, auditDestination: undefined } as const;
+  return createLog({ level, format, ...rest }, new LineWriter({ fd, isImmediate: true }));
+}
+const text = (): string => readFileSync(path.join(folder, 'log'), 'utf8');
+const entries = (): Record<string, unknown>[] =>
+  text()
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+test('a fault is told with its causes, and with nothing that a library has hung on it', () => {
+  const request = { headers: { authorization: 'Bearer planted' } };
+  const cause = Object.assign(new Error('reset'), { code: 'ECONNRESET', config: request, request });
+  const error = Object.assign(new Error('backend failed', { cause }), {
+    $metadata: { httpStatusCode: 503 },
+    $response: request,
+  });
+  logAt('info').error({ err: error }, 'request failed');
+  expect(text()).not.toContain('planted');
+  expect(entries()).toMatchObject([
+    {
+      level: 50,
+      err: {
+        type: 'Error',
+        message: 'backend failed',
+        status: 503,
+        stack: expect.stringContaining('log.test.ts'),
+        cause: { message: 'reset', code: 'ECONNRESET' },
+      },
+    },
+  ]);
+});
+
+test('faults of many, in a ring, and of no kind', () => {
+  const ring = new Error('ring');
+  ring.cause = ring;
+  const many = new AggregateError([new Error('one'), 'two'], 'many');
+  for (const err of [ring, many, 'text', 5]) logAt('info').error({ err });
+  expect(entries()).toMatchObject([
+    { err: { message: 'ring', cause: { message: 'ring' } } },
+    { err: { message: 'many', errors: [{ message: 'one' }, { message: 'two' }] } },
+    { err: { message: 'text' } },
+    { err: { message: '5' } },
+  ]);
+});
+
+describe('the level', () => {
+  test.each([
+    ['info', ['debug', 'info', 'debug']],
+    ['warn', ['debug', 'warn', 'debug']],
+    ['silent', ['debug', 'silent', 'debug']],
+    ['debug', ['info', 'debug', 'info']],
+    ['trace', ['info', 'trace', 'info']],
+  ] as const)('%s is changed to debug and back, or to info where it says as much', (configured, levels) => {
+    const log = logAt(configured);
+    for (const [index, to] of levels.entries()) {
+      toggleLevel(log, configured);
+      expect(log.level).toBe(to);
+      // Each change is said, even where one of the two levels would not say it.
+      expect(entries()).toHaveLength(index + 1);
+      expect(entries().at(-1)).toMatchObject({ msg: 'log level changed', to });
+    }
+  });
+});
+
+test('an entry that is JSON already has time and level like any other, and is shown to people like any other', () => {
+  logAt('info').writeEntry('warn', ',"key":"a","n":1.5', 'request');
+  expect(entries()).toEqual([
+    { level: 40, time: expect.stringMatching(/^\d{4}-.*Z$/u), key: 'a', n: 1.5, msg: 'request' },
+  ]);
+  logAt('info', 'pretty').writeEntry('warn', ',"key":"a","n":1.5', 'request');
+  expect(text().split('\n')[1]).toMatch(/^\d\d:\d\d:\d\d WARN {2}request key=a n=1\.5$/u);
+});
