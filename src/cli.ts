@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Loads the configuration, starts the proxy, stops it on a signal. Sub-commands: command-line.ts.
-import cluster from 'node:cluster';
+import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseCommandLine, UsageError } from './command-line.ts';
@@ -17,6 +17,9 @@ import { presignCommand } from './presign-command.ts';
 import { describeListenFault, findListenFault } from './server/listen-fault.ts';
 import { tokenCommand } from './token-command.ts';
 import { version } from './version.ts';
+
+/** What a worker tells its supervisor once a signal no longer ends it by itself. */
+const heedsSignals = 'heeds signals';
 
 /** Folder of the embedded default: the files that are uploaded, and beside them the secret that tokens are signed with. */
 const dataDir = './data';
@@ -64,7 +67,7 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
       const { superviseMetrics } = await import('./telemetry/metrics/supervise-metrics.ts');
       await superviseMetrics(config.metrics, log);
     }
-    superviseWorkers(workers, log, writesFiles(config) ? ['SIGUSR2', 'SIGHUP'] : ['SIGUSR2']);
+    superviseWorkers(workers, log, writesFiles(config));
     return;
   }
   // The other commands do without what it takes to serve.
@@ -87,6 +90,7 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   if (writesFiles(config)) process.on('SIGHUP', () => proxy.reopenFiles());
+  process.send?.(heedsSignals);
 
   for (const notice of config.notices) log.warn(notice);
   const scheme = config.server.tls === undefined ? 'http' : 'https';
@@ -120,12 +124,22 @@ async function refuseTakenAddress({ server }: Config): Promise<void> {
 }
 
 /** Keeps that many processes running on one port; passes signals on and ends when the last of them has been stopped. */
-function superviseWorkers(count: number, log: Log, passedOn: readonly NodeJS.Signals[]): void {
+function superviseWorkers(count: number, log: Log, passesHangup: boolean): void {
+  /** A signal that nobody heeds would end a worker. */
+  const heeding = new Set<Worker>();
+  let isToggled = false;
   let isStopping = false;
   let failedStarts = 0;
   const start = () => {
     const startedAtMs = Date.now();
-    cluster.fork().on('exit', (code, signal) => {
+    const worker = cluster.fork();
+    worker.on('message', (message) => {
+      if (message !== heedsSignals) return;
+      heeding.add(worker);
+      if (isToggled) worker.process.kill('SIGUSR2');
+    });
+    worker.on('exit', (code, signal) => {
+      heeding.delete(worker);
       if (isStopping) return;
       log.error({ code, signal }, 'a worker ended; starting another');
       failedStarts = Date.now() - startedAtMs < 5000 ? failedStarts + 1 : 0;
@@ -136,15 +150,18 @@ function superviseWorkers(count: number, log: Log, passedOn: readonly NodeJS.Sig
   for (let i = 0; i < count; i++) start();
   const stop = (signal: NodeJS.Signals) => {
     isStopping = true;
-    signalWorkers(signal);
+    for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill(signal);
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  for (const signal of passedOn) process.on(signal, () => signalWorkers(signal));
-}
-
-function signalWorkers(signal: NodeJS.Signals): void {
-  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill(signal);
+  process.on('SIGUSR2', () => {
+    isToggled = !isToggled;
+    for (const worker of heeding) worker.process.kill('SIGUSR2');
+  });
+  if (!passesHangup) return;
+  process.on('SIGHUP', () => {
+    for (const worker of heeding) worker.process.kill('SIGHUP');
+  });
 }
 
 /** Files that are rotated by others: without any, SIGHUP ends the process, as is usual. */

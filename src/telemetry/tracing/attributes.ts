@@ -1,6 +1,5 @@
 // The names under which spans say things: OpenTelemetry's semantic conventions 1.45 where they have one, `mizuchi.` where not.
-// Written out here, as loading the package of all names would cost more than all that is used of it.
-import { encodeKey } from './span-writer.ts';
+// Written out here, as many are still in development, and their package may change those with any version.
 
 export const names = {
   httpMethod: 'http.request.method',
@@ -47,10 +46,6 @@ export const ownNames = {
   decision: 'mizuchi.authz.decision',
   cached: 'mizuchi.authz.cached',
   failedOpen: 'mizuchi.authz.failed_open',
+  /** No request waits for it: a sweep of what a process has left open, or an abort that is made again. */
+  background: 'mizuchi.background',
 } as const;
-
-type Names = typeof names & typeof ownNames;
-
-export const keys = Object.fromEntries(
-  Object.entries({ ...names, ...ownNames }).map(([name, attribute]) => [name, encodeKey(attribute)]),
-) as { readonly [Name in keyof Names]: Uint8Array };

@@ -1,32 +1,30 @@
 // What a span says of a failure: a code, the kind of its cause, and nothing that the client has sent.
+import { SpanStatusCode, type Span } from '@opentelemetry/api';
 import { S3Error } from '../../errors.ts';
 import { ClientGone } from '../../http.ts';
-import { keys, names } from './attributes.ts';
-import { encodeAttribute, type SpanWriter } from './span-writer.ts';
+import { names } from './attributes.ts';
 
 /** Codes and class names; never a sentence. */
 const word = /^[A-Za-z0-9_.]{1,64}$/;
 /** Calls of the operating system whose messages name an address, where those of the file system would name a key. */
 const networkCalls: ReadonlySet<unknown> = new Set(['connect', 'getaddrinfo', 'read', 'write', 'shutdown', 'bind']);
-/** Of an event, in a span. */
-const eventAttributes = 3;
 
 /** @param endMs when it was known, since 1970. */
-export function writeFailure(writer: SpanWriter, error: unknown, endMs: number): void {
+export function recordFailure(span: Span, error: unknown, endMs: number): void {
   const code = codeOf(error);
   const cause = error instanceof S3Error ? error.cause : error;
   const type = cause === undefined ? code : (ownCodeOf(cause) ?? nameOf(cause) ?? code);
-  writer.text(keys.errorType, type);
+  span.setAttribute(names.errorType, type);
   if (!isFault(error)) return;
-  writer.failed(code);
+  span.setStatus({ code: SpanStatusCode.ERROR, message: code });
   const kind = nameOf(cause);
   if (kind === undefined) return;
   const message = messageOf(cause);
-  const attributes = [
-    encodeAttribute(names.exceptionType, kind, eventAttributes),
-    ...(message === undefined ? [] : [encodeAttribute(names.exceptionMessage, message, eventAttributes)]),
-  ];
-  writer.event('exception', endMs, Buffer.concat(attributes));
+  span.addEvent(
+    'exception',
+    { [names.exceptionType]: kind, ...(message !== undefined && { [names.exceptionMessage]: message }) },
+    endMs,
+  );
 }
 
 /** A refusal is what the proxy is there for, and a client may leave: neither is a fault. */

@@ -2,7 +2,6 @@
 // hangs on the client's span; or a new one, of which they are told that it is not recorded.
 import type { CallTrace } from '../../call-trace.ts';
 import type { RequestSpan, StageSpan, StorageSpan } from '../observer.ts';
-import { createSpanId } from './random-ids.ts';
 import { formatTraceparent, type RemoteParent } from './trace-context.ts';
 
 export class PassedTrace implements RequestSpan, StorageSpan, StageSpan<unknown>, CallTrace {
@@ -50,6 +49,6 @@ export function passOn({ traceId, spanId, isSampled, state }: RemoteParent): Pas
 }
 
 /** Tells the neighbours not to record it either. */
-export function decline(traceId: string): PassedTrace {
-  return new PassedTrace(() => [['traceparent', formatTraceparent(traceId, createSpanId(), false)]]);
+export function decline({ traceId, spanId }: Pick<RemoteParent, 'traceId' | 'spanId'>): PassedTrace {
+  return new PassedTrace(() => [['traceparent', formatTraceparent(traceId, spanId, false)]]);
 }

@@ -1,19 +1,27 @@
-// A span while it lasts: who it is and when it began. What it says is written when it ends, and nothing is kept for that.
+// A span of ours: OpenTelemetry's own, on our clock, which says what it has to say when it ends.
+import {
+  ROOT_CONTEXT,
+  trace as traceApi,
+  TraceFlags,
+  type Attributes,
+  type Context,
+  type Span,
+  type SpanContext,
+  type SpanKind,
+  type Tracer,
+} from '@opentelemetry/api';
+import { TraceState } from '@opentelemetry/core';
 import type { CallTrace, NeighbourAnswer } from '../../call-trace.ts';
-import { keys } from './attributes.ts';
-import { createSpanId } from './random-ids.ts';
-import type { SpanExporter } from './span-exporter.ts';
-import { spanKinds, type SpanHead, type SpanWriter } from './span-writer.ts';
+import { names } from './attributes.ts';
+import { recordFailure } from './failure.ts';
 import { formatTraceparent, type RemoteParent } from './trace-context.ts';
-import { writeFailure } from './failure.ts';
 
 /** What the spans of one trace share. */
 export interface RecordedTrace {
-  readonly traceId: string;
+  readonly tracer: Tracer;
   readonly remoteParent: RemoteParent | undefined;
   /** Milliseconds from `performance.now()` to the time since 1970; one for the whole trace, so that no child begins before its parent. */
   readonly clockOffsetMs: number;
-  readonly exporter: SpanExporter;
 }
 
 export interface SpanStart {
@@ -21,27 +29,39 @@ export interface SpanStart {
   /** Undefined for the first of this process. */
   readonly parent: RecordedSpan | undefined;
   readonly name: string;
-  readonly kind: SpanHead['kind'];
+  readonly kind: SpanKind;
 }
 
 const none: CallTrace['fields'] = [];
 
 export class RecordedSpan implements CallTrace {
   readonly recorded: RecordedTrace;
-  readonly spanId = createSpanId();
   readonly startMs = performance.now();
-  readonly #parentId: string | undefined;
-  readonly #hasRemoteParent: boolean;
-  readonly #name: string;
-  readonly #kind: SpanHead['kind'];
+  protected readonly span: Span;
+  #within: Context | undefined;
   #answer: NeighbourAnswer | undefined;
 
   constructor({ trace, parent, name, kind }: SpanStart) {
     this.recorded = trace;
-    this.#parentId = parent?.spanId ?? trace.remoteParent?.spanId;
-    this.#hasRemoteParent = parent === undefined && trace.remoteParent !== undefined;
-    this.#name = name;
-    this.#kind = kind;
+    this.span = trace.tracer.startSpan(
+      name,
+      { kind, startTime: this.epochMs(this.startMs) },
+      parent?.within ?? contextOf(trace.remoteParent),
+    );
+  }
+
+  /** False when the sampler has decided so: then it is never exported. */
+  get isRecorded(): boolean {
+    return this.span.isRecording();
+  }
+
+  get identity(): SpanContext {
+    return this.span.spanContext();
+  }
+
+  /** For the spans below it. */
+  get within(): Context {
+    return (this.#within ??= traceApi.setSpan(ROOT_CONTEXT, this.span));
   }
 
   /** Calls that are made within this span. */
@@ -50,9 +70,10 @@ export class RecordedSpan implements CallTrace {
   }
 
   get fields(): CallTrace['fields'] {
-    const { traceId, remoteParent } = this.recorded;
-    const traceparent = ['traceparent', formatTraceparent(traceId, this.spanId, true)] as const;
-    return [traceparent, ...(remoteParent?.state === undefined ? none : [['tracestate', remoteParent.state] as const])];
+    const { traceId, spanId } = this.identity;
+    const state = this.recorded.remoteParent?.state;
+    const traceparent = ['traceparent', formatTraceparent(traceId, spanId, true)] as const;
+    return [traceparent, ...(state === undefined ? none : [['tracestate', state] as const])];
   }
 
   onAnswer(answer: NeighbourAnswer): void {
@@ -60,35 +81,23 @@ export class RecordedSpan implements CallTrace {
   }
 
   end(error?: unknown): void {
-    this.finish((writer) => {
-      if (error !== undefined) writeFailure(writer, error, this.epochMs(performance.now()));
-    });
+    this.finish({}, error);
   }
 
-  /** @param write adds attributes and the rest, at once. */
-  protected finish(write: (writer: SpanWriter) => void, name = this.#name): void {
-    const { traceId, remoteParent, exporter } = this.recorded;
-    const writer = exporter.open();
-    if (writer === undefined) return;
-    writer.begin({
-      traceId,
-      spanId: this.spanId,
-      parentId: this.#parentId,
-      hasRemoteParent: this.#hasRemoteParent,
-      state: remoteParent?.state,
-      name,
-      kind: this.#kind,
-      startMs: this.epochMs(this.startMs),
-      endMs: this.epochMs(performance.now()),
-    });
+  protected fail(error: unknown): void {
+    recordFailure(this.span, error, this.epochMs(performance.now()));
+  }
+
+  /** @param error undefined: it succeeded. */
+  protected finish(attributes: Attributes, error?: unknown): void {
+    this.span.setAttributes(attributes);
     if (this.#answer !== undefined) {
-      writer.integer(keys.httpStatus, this.#answer.status);
-      const { requestId } = this.#answer;
-      if (requestId !== undefined) writer.text(keys.awsRequestId, requestId.slice(0, 128));
+      const { status, requestId } = this.#answer;
+      this.span.setAttribute(names.httpStatus, status);
+      if (requestId !== undefined) this.span.setAttribute(names.awsRequestId, requestId.slice(0, 128));
     }
-    write(writer);
-    writer.end();
-    exporter.added();
+    if (error !== undefined) this.fail(error);
+    this.span.end(this.epochMs(performance.now()));
   }
 
   /** @param ms on `performance.now()`'s clock. */
@@ -97,18 +106,14 @@ export class RecordedSpan implements CallTrace {
   }
 }
 
-export class NeighbourSpan extends RecordedSpan {
-  readonly #attributes: Uint8Array;
-
-  constructor(start: Omit<SpanStart, 'kind'>, attributes: Uint8Array) {
-    super({ ...start, kind: spanKinds.client });
-    this.#attributes = attributes;
-  }
-
-  override end(error?: unknown): void {
-    this.finish((writer) => {
-      writer.encoded(this.#attributes);
-      if (error !== undefined) writeFailure(writer, error, this.epochMs(performance.now()));
-    });
-  }
+function contextOf(parent: RemoteParent | undefined): Context {
+  if (parent === undefined) return ROOT_CONTEXT;
+  const { traceId, spanId, isSampled, state } = parent;
+  return traceApi.setSpanContext(ROOT_CONTEXT, {
+    traceId,
+    spanId,
+    isRemote: true,
+    traceFlags: isSampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
+    ...(state !== undefined && { traceState: new TraceState(state) }),
+  });
 }

@@ -1,6 +1,7 @@
 // What every span says of the process that made it.
 import { randomUUID } from 'node:crypto';
 import { arch, hostname, platform } from 'node:os';
+import { SDK_INFO } from '@opentelemetry/core';
 import type { TracingConfig } from '../../config/config.ts';
 import { version } from '../../version.ts';
 
@@ -16,11 +17,9 @@ export function describeResource({
     'host.arch': arch() === 'x64' ? 'amd64' : arch(),
     'os.type': platform(),
     'process.pid': process.pid,
+    ...SDK_INFO,
     'process.runtime.name': 'nodejs',
     'process.runtime.version': process.versions.node,
-    'telemetry.sdk.name': 'mizuchi-uploadr',
-    'telemetry.sdk.language': 'nodejs',
-    'telemetry.sdk.version': version,
     ...resourceAttributes,
     'service.name': serviceName,
   };

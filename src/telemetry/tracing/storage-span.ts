@@ -1,13 +1,13 @@
 // One attempt of one call to a storage.
+import { SpanKind, type Attributes } from '@opentelemetry/api';
 import type { BucketConfig } from '../../config/config.ts';
 import { awsEndpoint } from '../../storage/s3/backend-route.ts';
 import type { StorageSpan } from '../observer.ts';
 import type { StorageCall, StorageCallEnd, StorageCallName } from '../watched-storage.ts';
-import { keys, names } from './attributes.ts';
-import { codeOf, writeFailure } from './failure.ts';
+import { names, ownNames } from './attributes.ts';
+import { codeOf } from './failure.ts';
 import { addressAttributes } from './address-attributes.ts';
 import { RecordedSpan, type SpanStart } from './recorded-span.ts';
-import { encodeAttribute, spanKinds, type SpanWriter } from './span-writer.ts';
 
 const methods: Readonly<Record<StorageCallName, string>> = {
   PutObject: 'PUT',
@@ -22,7 +22,7 @@ const methods: Readonly<Record<StorageCallName, string>> = {
 interface CallKind {
   readonly name: string;
   readonly kind: SpanStart['kind'];
-  readonly attributes: Uint8Array;
+  readonly attributes: Attributes;
 }
 
 export type StorageCallKinds = Readonly<Record<StorageCallName, CallKind>>;
@@ -30,15 +30,15 @@ export type StorageCallKinds = Readonly<Record<StorageCallName, CallKind>>;
 export function describeStorageCalls({ storage }: Pick<BucketConfig, 'storage'>): StorageCallKinds {
   const kinds = Object.entries(methods).map(([call, method]): [string, CallKind] => {
     if (storage.kind === 'filesystem') {
-      return [call, { name: `filesystem.${call}`, kind: spanKinds.internal, attributes: new Uint8Array(0) }];
+      return [call, { name: `filesystem.${call}`, kind: SpanKind.INTERNAL, attributes: {} }];
     }
-    const attributes = Buffer.concat([
-      encodeAttribute(names.rpcSystem, 'aws-api'),
-      encodeAttribute(names.rpcMethod, `S3/${call}`),
-      encodeAttribute(names.httpMethod, method),
-      addressAttributes(storage.endpoint ?? awsEndpoint(storage.region)),
-    ]);
-    return [call, { name: `S3.${call}`, kind: spanKinds.client, attributes }];
+    const attributes = {
+      [names.rpcSystem]: 'aws-api',
+      [names.rpcMethod]: `S3/${call}`,
+      [names.httpMethod]: method,
+      ...addressAttributes(storage.endpoint ?? awsEndpoint(storage.region)),
+    };
+    return [call, { name: `S3.${call}`, kind: SpanKind.CLIENT, attributes }];
   });
   return Object.fromEntries(kinds) as Record<StorageCallName, CallKind>;
 }
@@ -58,32 +58,32 @@ export class RecordedStorageSpan extends RecordedSpan implements StorageSpan {
   }
 
   endCall(end: StorageCallEnd): void {
-    const { call, kinds, includeKeys } = this.#start;
-    this.finish((writer) => {
-      writer.encoded(kinds[call.name].attributes);
-      writer.text(keys.s3Bucket, call.object.bucket);
-      if (includeKeys) writer.text(keys.s3Key, call.object.key);
-      if (call.partNumber !== undefined) writer.integer(keys.s3PartNumber, call.partNumber);
-      if (call.parts !== undefined) writer.integer(keys.parts, call.parts);
-      if (call.attempt > 1) writer.integer(keys.resendCount, call.attempt - 1);
-      if (end.bytes > 0) writer.integer(keys.sentBytes, end.bytes);
-      writeWaits(writer, end);
-      // Nothing was wrong with the backend when we have given the call up ourselves.
-      if (end.isGivenUp) writer.text(keys.errorType, codeOf(end.error));
-      else if (end.error !== undefined) writeFailure(writer, end.error, this.epochMs(performance.now()));
-    });
+    const { call, kinds, includeKeys, parent } = this.#start;
+    const attributes: Attributes = {
+      ...kinds[call.name].attributes,
+      [names.s3Bucket]: call.object.bucket,
+      ...waitAttributes(end),
+    };
+    if (parent === undefined) attributes[ownNames.background] = true;
+    if (includeKeys) attributes[names.s3Key] = call.object.key;
+    if (call.partNumber !== undefined) attributes[names.s3PartNumber] = call.partNumber;
+    if (call.parts !== undefined) attributes[ownNames.parts] = call.parts;
+    if (call.attempt > 1) attributes[names.resendCount] = call.attempt - 1;
+    if (end.bytes > 0) attributes[ownNames.sentBytes] = end.bytes;
+    // Nothing was wrong with the backend when we have given the call up ourselves.
+    if (end.isGivenUp) this.finish({ ...attributes, [names.errorType]: codeOf(end.error) });
+    else this.finish(attributes, end.error);
   }
 }
 
-export function writeWaits(
-  writer: SpanWriter,
-  {
-    clientWaitMs,
-    backendWaitMs,
-    memoryWaitMs,
-  }: Pick<StorageCallEnd, 'clientWaitMs' | 'backendWaitMs' | 'memoryWaitMs'>,
-): void {
-  if (clientWaitMs >= 1) writer.integer(keys.clientWaitMs, Math.round(clientWaitMs));
-  if (backendWaitMs >= 1) writer.integer(keys.backendWaitMs, Math.round(backendWaitMs));
-  if (memoryWaitMs >= 1) writer.integer(keys.memoryWaitMs, Math.round(memoryWaitMs));
+export function waitAttributes({
+  clientWaitMs,
+  backendWaitMs,
+  memoryWaitMs,
+}: Pick<StorageCallEnd, 'clientWaitMs' | 'backendWaitMs' | 'memoryWaitMs'>): Attributes {
+  const attributes: Attributes = {};
+  if (clientWaitMs >= 1) attributes[ownNames.clientWaitMs] = Math.round(clientWaitMs);
+  if (backendWaitMs >= 1) attributes[ownNames.backendWaitMs] = Math.round(backendWaitMs);
+  if (memoryWaitMs >= 1) attributes[ownNames.memoryWaitMs] = Math.round(memoryWaitMs);
+  return attributes;
 }

@@ -1,0 +1,53 @@
+// OpenTelemetry's exporters, given every setting.
+import type { OTLPGRPCExporterConfigNode } from '@opentelemetry/otlp-grpc-exporter-base';
+import type { SpanExporter } from '@opentelemetry/sdk-trace';
+import type { OtlpConfig } from '../../config/config.ts';
+import { version } from '../../version.ts';
+import { withoutVariables } from './own-surroundings.ts';
+
+/** An enum of theirs, whose values are the configuration's own. */
+type Compression = NonNullable<OTLPGRPCExporterConfigNode['compression']>;
+
+const userAgent = `mizuchi-uploadr/${version}`;
+/** When the process stops, all that waits is sent at once. */
+const concurrencyLimit = 1_000_000;
+
+/** @returns what makes an exporter, of the one protocol that is configured: the other's package is not loaded. */
+export async function prepareExporter(config: OtlpConfig): Promise<() => SpanExporter> {
+  const create = config.protocol === 'grpc' ? await prepareGrpc(config) : await prepareHttp(config);
+  return () => withoutVariables(create);
+}
+
+async function prepareGrpc(config: OtlpConfig): Promise<() => SpanExporter> {
+  const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc');
+  const grpc = await import('@opentelemetry/otlp-grpc-exporter-base');
+  return () => {
+    const metadata = grpc.createEmptyMetadata();
+    for (const [name, value] of Object.entries(config.headers)) metadata.set(name, value);
+    const isSecure = config.endpoint.startsWith('https:');
+    return new OTLPTraceExporter({
+      url: config.endpoint,
+      timeoutMillis: config.timeoutMs,
+      compression: config.compression as Compression,
+      credentials: isSecure ? grpc.createSslCredentials() : grpc.createInsecureCredentials(),
+      metadata,
+      concurrencyLimit,
+      userAgent,
+    });
+  };
+}
+
+async function prepareHttp(config: OtlpConfig): Promise<() => SpanExporter> {
+  const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
+  const url = new URL(config.endpoint);
+  if (url.pathname === '/') url.pathname = '/v1/traces';
+  return () =>
+    new OTLPTraceExporter({
+      url: url.href,
+      timeoutMillis: config.timeoutMs,
+      compression: config.compression as Compression,
+      headers: { ...config.headers },
+      concurrencyLimit,
+      userAgent,
+    });
+}
