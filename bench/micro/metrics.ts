@@ -69,10 +69,10 @@ const traced: RequestFigures = { ...figures, traceId: '0af7651916cd43dd8448eb211
 function countPut(said: RequestFigures): number {
   const request = { bucket, receivedBytes: 4096 };
   const body = { bytes: 4096 };
-  counters.requestStarted(request);
-  counters.storageCallStarted(bucket, call, body);
-  counters.storageCallEnded(bucket, call, end, body);
-  counters.requestEnded(request, outcome, said);
+  const started = counters.requestStarted(request);
+  const calling = counters.storageCallStarted(bucket, call, body);
+  counters.storageCallEnded(calling, bucket, call, end);
+  counters.requestEnded(started, outcome, said);
   return body.bytes;
 }
 

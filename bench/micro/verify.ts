@@ -1,14 +1,14 @@
 // The verifier: one pass over a body for each algorithm, in slabs as they arrive and in crumbs as nobody wants them.
 import { createHash, randomBytes } from 'node:crypto';
 
-import { checksumAlgorithms, createVerifier, type ExpectedDigest } from '../../src/upload/body/verify.ts';
+import { checksumAlgorithms, Verifier, type ExpectedDigest } from '../../src/upload/body/verify.ts';
 import type { MicroBenchmark } from '../micro.ts';
 
 const slab = randomBytes(256 * 1024);
 const crumbs = Array.from({ length: 4096 }, (_, index) => slab.subarray(index * 64, (index + 1) * 64));
 
 const pass = (pieces: readonly Uint8Array[], digests: readonly ExpectedDigest[]): number => {
-  const verifier = createVerifier({ length: slab.length, maxBytes: slab.length, digests });
+  const verifier = new Verifier({ length: slab.length, maxBytes: slab.length, digests });
   for (const piece of pieces) verifier.write(piece);
   return verifier.receivedBytes;
 };

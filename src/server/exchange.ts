@@ -3,6 +3,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { HttpResponse as UwsResponse } from 'uWebSockets.js';
 import { ClientGone, type HttpRequest, type HttpResponse, type RequestHeaders } from '../http.ts';
+import type { S3Error } from '../errors.ts';
 import { normalizeAddress } from '../ip-address.ts';
 import { BodyReader, type ReadingRoom } from './read-body.ts';
 import type { RequestHead } from './snapshot-request.ts';
@@ -75,8 +76,8 @@ export class Exchange implements HttpRequest {
     this.rawQuery = head.rawQuery;
     this.headers = head.headers;
     this.#response = response;
-    this.body = new BodyReader(room, response, head.bodyLength);
-    this.body.onTimeout = (error) => this.abort(error);
+    const onTimeout = (error: S3Error): void => this.abort(error);
+    this.body = new BodyReader(room, { throttle: response, length: head.bodyLength, onTimeout });
     response.onAborted(() => this.#onGone());
     response.onData((chunk, isLast) => {
       if (this.#drain === undefined) this.body.push(chunk, isLast);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { us_listen_socket } from 'uWebSockets.js';
 import type { HttpRequest, HttpResponse, RequestHandler } from '../http.ts';
 import { S3Error } from '../errors.ts';
+import { SlotList } from '../slot-list.ts';
 import { createApp, type TlsFiles } from './create-app.ts';
 import { Exchange, type ForwardedReader } from './exchange.ts';
 import { describeListenFault, findListenFault } from './listen-fault.ts';
@@ -67,7 +68,7 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
   const app = createApp(uws, options.tls);
   const room = new ReadingRoom(options.memory, options);
   const { readForwarded } = options;
-  const exchanges = new Set<Exchange>();
+  const exchanges = new SlotList<Exchange>();
   const idPrefix = randomBytes(5).toString('hex').toUpperCase();
   let requestCount = 0;
   let connections = 0;
@@ -88,10 +89,10 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
     const head = snapshotRequest(uwsRequest);
     const id = `${idPrefix}${(requestCount++).toString(16).toUpperCase().padStart(6, '0')}`;
     const exchange = new Exchange(response, head, { id, room, isTls: options.tls !== undefined, readForwarded });
-    exchanges.add(exchange);
+    const slot = exchanges.add(exchange);
     pending++;
     exchange.onDone = () => {
-      exchanges.delete(exchange);
+      exchanges.remove(slot);
       settle();
     };
     const fault = head.fault ?? overload(room, head.bodyLength, drained !== undefined);

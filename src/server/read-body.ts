@@ -2,6 +2,7 @@
 // there until it is asked for.
 import { ClientGone, type Chunk, type RequestBody } from '../http.ts';
 import { S3Error } from '../errors.ts';
+import { SlotList } from '../slot-list.ts';
 
 /** A piece of lent memory; see ByteBudget. */
 export interface LentSlab {
@@ -43,6 +44,10 @@ const maxWaitingToBegin = 64;
 /** uWebSockets.js closes a body that is silent for 10 s or slower than 16 KB/s; pausing and resuming re-arms its timer. */
 const rearmSeconds = 4;
 
+export interface BodyReaderOptions extends Pick<BodyReader, 'length' | 'onTimeout'> {
+  readonly throttle: Throttle;
+}
+
 class LentChunk implements Chunk {
   readonly bytes: Uint8Array;
   readonly #slab: LentSlab;
@@ -73,6 +78,8 @@ export class BodyReader implements RequestBody {
   readonly #throttle: Throttle;
   /** On the room's clock. */
   readonly startedAt: number;
+  /** In the room; undefined outside of it. */
+  slot: number | undefined;
   #unread: Unread[] = [];
   #unreadBytes = 0;
   #receivedBytes = 0;
@@ -87,12 +94,13 @@ export class BodyReader implements RequestBody {
   #armedAt: number;
   #waiting: { resolve: (chunk: Chunk | null) => void; reject: (reason: unknown) => void } | undefined;
   /** Told of a fault that the reader itself found: the client was silent for too long, or too slow altogether. */
-  onTimeout: (error: S3Error) => void = () => {};
+  readonly onTimeout: (error: S3Error) => void;
 
-  constructor(room: ReadingRoom, throttle: Throttle, length: number | undefined) {
+  constructor(room: ReadingRoom, { throttle, length, onTimeout }: BodyReaderOptions) {
     this.#room = room;
     this.#throttle = throttle;
     this.length = length;
+    this.onTimeout = onTimeout;
     this.startedAt = this.#lastByteAt = this.#armedAt = room.nowSeconds;
   }
 
@@ -259,7 +267,7 @@ export interface ReadLimits {
 export class ReadingRoom {
   readonly memory: BodyMemory;
   readonly #limits: ReadLimits;
-  readonly #readers = new Set<BodyReader>();
+  readonly #readers = new SlotList<BodyReader>();
   /** Paused readers that may go on as soon as memory allows, in the order in which they asked. */
   readonly #waiting = new Set<BodyReader>();
   /** Those of them that have not begun. */
@@ -285,7 +293,7 @@ export class ReadingRoom {
   }
 
   enter(reader: BodyReader): void {
-    this.#readers.add(reader);
+    reader.slot = this.#readers.add(reader);
     if (!this.memory.isExhausted || reader.length === 0) return;
     reader.pause();
     this.#waiting.add(reader);
@@ -293,7 +301,9 @@ export class ReadingRoom {
   }
 
   leave(reader: BodyReader): void {
-    this.#readers.delete(reader);
+    if (reader.slot === undefined) return;
+    this.#readers.remove(reader.slot);
+    reader.slot = undefined;
     this.forget(reader);
   }
 
@@ -307,7 +317,7 @@ export class ReadingRoom {
     if (reader.isReserved || (this.#waiting.size === 0 && this.memory.freeBytes >= overshootBytes)) {
       this.forget(reader);
       reader.resume();
-    } else if (this.#readers.has(reader)) {
+    } else if (reader.slot !== undefined) {
       this.#waiting.add(reader);
     }
   }

@@ -100,14 +100,16 @@ export interface BodyInFlight {
 
 /** Counts. Buckets are those of the configuration. */
 export interface Metrics extends OpenUploadsEvents {
-  requestStarted(request: RequestInFlight): void;
-  requestEnded(request: RequestInFlight, outcome: Outcome, figures: RequestFigures): void;
-  storageCallStarted(bucket: string, call: StorageCall, body: BodyInFlight | undefined): void;
+  /** @returns what requestEnded is to be told. */
+  requestStarted(request: RequestInFlight): number;
+  requestEnded(started: number, outcome: Outcome, figures: RequestFigures): void;
+  /** @returns what storageCallEnded is to be told. */
+  storageCallStarted(bucket: string, call: StorageCall, body: BodyInFlight | undefined): number;
   storageCallEnded(
+    started: number,
     bucket: string,
     call: StorageCall & { readonly attempt: number },
     end: StorageCallEnd,
-    body: BodyInFlight | undefined,
   ): void;
   engineAsked(bucket: string, engine: string, durationMs: number, error: unknown): void;
   failedOpen(bucket: string, engine: string): void;

@@ -24,6 +24,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
   readonly #watchers: Watchers;
   readonly #startedAtMs = performance.now();
   readonly #span: RequestSpan | undefined;
+  readonly #started: number;
   #bucketName = '';
   #sentBytes = 0;
   #firstByteMs: number | undefined;
@@ -43,7 +44,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
     this.#request = request;
     this.#watchers = watchers;
     this.#span = watchers.tracing?.startRequest(request);
-    watchers.metrics?.requestStarted(this);
+    this.#started = watchers.metrics?.requestStarted(this) ?? 0;
   }
 
   get bucket(): string {
@@ -76,12 +77,12 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
     const { metrics } = this.#watchers;
     const call = { ...called, attempt: this.#attemptOf(called) };
     const span = this.#span?.startStorageCall(this.#bucketName, call);
-    metrics?.storageCallStarted(this.#bucketName, call, body);
+    const started = metrics?.storageCallStarted(this.#bucketName, call, body) ?? 0;
     return {
       trace: span?.trace,
       end: (end) => {
         this.#count(call, end);
-        metrics?.storageCallEnded(this.#bucketName, call, end, body);
+        metrics?.storageCallEnded(started, this.#bucketName, call, end);
         span?.endCall(end);
       },
     };
@@ -104,7 +105,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
       uploadId: this.#uploadId,
     };
     const { metrics, logRequest } = this.#watchers;
-    metrics?.requestEnded(this, outcome, figures);
+    metrics?.requestEnded(this.#started, outcome, figures);
     logRequest(outcome, figures);
     this.#span?.endRequest(outcome, figures);
   }

@@ -111,11 +111,11 @@ function backgroundWatcher(
   return {
     begin(call, body) {
       const span = tracing?.startBackgroundCall(bucket, call);
-      metrics?.storageCallStarted(bucket, call, body);
+      const started = metrics?.storageCallStarted(bucket, call, body) ?? 0;
       return {
         trace: span?.trace,
         end(end) {
-          metrics?.storageCallEnded(bucket, { ...call, attempt: 1 }, end, body);
+          metrics?.storageCallEnded(started, bucket, { ...call, attempt: 1 }, end);
           span?.endCall(end);
         },
       };

@@ -8,6 +8,8 @@ export interface PushedBody {
   readonly room: ReadingRoom;
   /** Whether the connection is being read at the moment. */
   readonly isPaused: () => boolean;
+  /** Codes of the faults that the reader has told of. */
+  readonly timeouts: readonly string[];
   readonly push: (bytes: Uint8Array, isLast?: boolean) => void;
 }
 
@@ -38,13 +40,15 @@ export function createPushedBody({
       paused = false;
     },
   };
-  const reader = new BodyReader(room, throttle, length);
+  const timeouts: string[] = [];
+  const reader = new BodyReader(room, { throttle, length, onTimeout: ({ code }) => timeouts.push(code) });
   room.enter(reader);
   return {
     reader,
     budget,
     room,
     isPaused: () => paused,
+    timeouts,
     push: (bytes, isLast = false) => {
       // A buffer of its own, detached afterwards, as the server does: whoever kept it finds it empty.
       const copy = new Uint8Array(bytes).buffer;

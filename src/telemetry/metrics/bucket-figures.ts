@@ -1,6 +1,7 @@
 // The series of one configured bucket, all there from the start: counting is then a matter of knowing where.
 import type { BucketConfig } from '../../config/config.ts';
 import { s3ErrorCodes } from '../../errors.ts';
+import { SlotList } from '../../slot-list.ts';
 import type { StorageCallName } from '../watched-storage.ts';
 import type { Distribution, Figure } from './families.ts';
 import type { MetricSet } from './metric-set.ts';
@@ -65,7 +66,7 @@ export function createBucketFigures(set: MetricSet, config: BucketConfig) {
 }
 
 function createCallFigures(set: MetricSet, bucket: string) {
-  const sending = new Set<{ readonly bytes: number }>();
+  const sending = new SlotList<{ readonly bytes: number }>();
   return {
     calls: byName(operations, (operation) => ({
       inFlight: set.callsInFlight.add({ bucket, operation }),

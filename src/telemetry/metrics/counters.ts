@@ -3,6 +3,7 @@ import type { BucketConfig, Config } from '../../config/config.ts';
 import { S3Error } from '../../errors.ts';
 import type { Outcome } from '../../handle-request.ts';
 import type { BodyInFlight, Gauges, Metrics, RequestFigures, RequestInFlight, Tracing } from '../observer.ts';
+import { SlotList } from '../../slot-list.ts';
 import { version } from '../../version.ts';
 import type { StorageCall, StorageCallEnd } from '../watched-storage.ts';
 import {
@@ -26,11 +27,14 @@ export interface CounterOptions {
   readonly spans: () => Tracing['exports'] | undefined;
 }
 
+/** Of a call without a body. */
+const noSlot = -1;
+
 export class Counters implements Omit<Metrics, 'stop'> {
   readonly #set = createMetricSet();
   readonly #buckets = new Map<string, BucketFigures>();
   readonly #nowhere: CommonFigures;
-  readonly #inFlight = new Set<RequestInFlight>();
+  readonly #inFlight = new SlotList<RequestInFlight>();
   readonly #replaysRejected: Figure;
   readonly #journalFailures: Figure;
   readonly #authSeconds;
@@ -66,12 +70,12 @@ export class Counters implements Omit<Metrics, 'stop'> {
     return readMetricSet(this.#set);
   }
 
-  requestStarted(request: RequestInFlight): void {
-    this.#inFlight.add(request);
+  requestStarted(request: RequestInFlight): number {
+    return this.#inFlight.add(request);
   }
 
-  requestEnded(request: RequestInFlight, outcome: Outcome, figures: RequestFigures): void {
-    this.#inFlight.delete(request);
+  requestEnded(started: number, outcome: Outcome, figures: RequestFigures): void {
+    this.#inFlight.remove(started);
     const { bucket: name, code } = outcome;
     const bucket = name === undefined ? undefined : this.#buckets.get(name);
     const common = bucket ?? this.#nowhere;
@@ -84,26 +88,26 @@ export class Counters implements Omit<Metrics, 'stop'> {
     countUpload(bucket, outcome, figures);
   }
 
-  storageCallStarted(bucketName: string, { name }: StorageCall, body: BodyInFlight | undefined): void {
+  storageCallStarted(bucketName: string, { name }: StorageCall, body: BodyInFlight | undefined): number {
     const bucket = this.#buckets.get(bucketName);
-    if (bucket === undefined) return;
+    if (bucket === undefined) return noSlot;
     bucket.calls[name].inFlight.value++;
-    if (body !== undefined) bucket.sending.add(body);
+    return body === undefined ? noSlot : bucket.sending.add(body);
   }
 
   storageCallEnded(
+    started: number,
     bucketName: string,
     { name, attempt }: StorageCall & { readonly attempt: number },
     end: StorageCallEnd,
-    body: BodyInFlight | undefined,
   ): void {
     const bucket = this.#buckets.get(bucketName);
     if (bucket === undefined) return;
     const call = bucket.calls[name];
     call.inFlight.value--;
     if (attempt > 1) call.retries.value++;
-    if (body !== undefined) {
-      bucket.sending.delete(body);
+    if (started !== noSlot) {
+      bucket.sending.remove(started);
       bucket.sentBytes.value += end.bytes;
     }
     if (end.isGivenUp) return;

@@ -8,6 +8,7 @@
 //   exhausted   above `budgetBytes`: nothing more is read from any client until something is released
 //
 // The gap between tight and exhausted is what lets every upload make progress, however many there are.
+import { SlotList } from '../../slot-list.ts';
 
 /** Bytes in one slab: two take what one read of the server brings at most (512 KiB). */
 export const slabBytes = 256 * 1024;
@@ -65,7 +66,7 @@ export class ByteBudget {
   readonly tightBytes: number;
   readonly #reservableBytes: number;
   readonly #free: Slab[] = [];
-  readonly #holders = new Set<Holder>();
+  readonly #holders = new SlotList<Holder>();
   readonly #reserveWaiters = new Set<ReserveWaiter>();
   readonly #reliefWaiters = new Set<() => void>();
   #lentBytes = 0;
@@ -164,12 +165,13 @@ export class ByteBudget {
     }, idleMs).unref();
   }
 
-  register(holder: Holder): void {
-    this.#holders.add(holder);
+  /** @returns the place by which the holder is unregistered, once. */
+  register(holder: Holder): number {
+    return this.#holders.add(holder);
   }
 
-  unregister(holder: Holder): void {
-    this.#holders.delete(holder);
+  unregister(place: number): void {
+    this.#holders.remove(place);
   }
 
   /** Calls back once, when memory is no longer tight. */

@@ -20,6 +20,32 @@ interface Entry {
   kept: boolean;
 }
 
+/** A class, as an object literal with a getter gets a hidden class of its own each time, which outlives young collections. */
+class Attempt implements OutgoingBody {
+  readonly read: OutgoingBody['read'];
+  readonly length: number | undefined;
+  readonly checksum: BodyChecksum | undefined;
+  readonly #memory: UploadMemory;
+  readonly #waitedBeforeMs: number;
+
+  constructor(
+    read: OutgoingBody['read'],
+    length: number | undefined,
+    checksum: BodyChecksum | undefined,
+    memory: UploadMemory,
+  ) {
+    this.read = read;
+    this.length = length;
+    this.checksum = checksum;
+    this.#memory = memory;
+    this.#waitedBeforeMs = memory.waitedMs;
+  }
+
+  get memoryWaitMs(): number {
+    return this.#memory.waitedMs - this.#waitedBeforeMs;
+  }
+}
+
 export class HeldPart {
   readonly #memory: UploadMemory;
   readonly #isReserved: boolean;
@@ -105,16 +131,7 @@ export class HeldPart {
     if (!this.canBeSent) throw new Error('the part is no longer whole');
     this.#next = 0;
     this.#attempt++;
-    const memory = this.#memory;
-    const waitedBeforeMs = memory.waitedMs;
-    return {
-      length: this.#length,
-      checksum,
-      read: () => this.#read(),
-      get memoryWaitMs() {
-        return memory.waitedMs - waitedBeforeMs;
-      },
-    };
+    return new Attempt(() => this.#read(), this.#length, checksum, this.#memory);
   }
 
   /** Gives back what has been sent; the part can then not be sent again. */

@@ -9,9 +9,9 @@ import { IncomingBody, type Decoder } from './incoming-body.ts';
 import {
   checkChecksum,
   checksumAlgorithms,
-  createVerifier,
   expectedDigests,
   moreThanOneChecksum,
+  Verifier,
   type ExpectedDigest,
 } from './verify.ts';
 
@@ -41,7 +41,7 @@ export function openBody(
     return new IncomingBody({
       body,
       length,
-      verifier: createVerifier({ length, maxBytes, minBytes, digests, inspector }),
+      verifier: new Verifier({ length, maxBytes, minBytes, digests, inspector }),
     });
   }
   const length = readDecodedLength(headers);
@@ -49,13 +49,13 @@ export function openBody(
   const decoder = new AwsChunkedDecoder({ ...payload, decodedLength: length });
   const trailer = readTrailingAlgorithm(headers, payload);
   if (trailer === undefined) {
-    const verifier = createVerifier({ length, maxBytes, minBytes, digests, inspector });
+    const verifier = new Verifier({ length, maxBytes, minBytes, digests, inspector });
     return new IncomingBody({ body, length, verifier, decoder: withoutFields(decoder) });
   }
   if (digests.some(({ algorithm }) => algorithm !== 'md5')) throw moreThanOneChecksum();
   const checksum = new TrailingChecksum(trailer, decoder);
   digests.push(checksum);
-  const verifier = createVerifier({ length, maxBytes, minBytes, digests, inspector });
+  const verifier = new Verifier({ length, maxBytes, minBytes, digests, inspector });
   return new IncomingBody({ body, length, verifier, decoder: checksum, checksum });
 }
 

@@ -4,7 +4,9 @@ import type { HeldPart } from './held-part.ts';
 
 export class UploadMemory implements Holder {
   readonly #budget: ByteBudget;
-  readonly #parts = new Set<HeldPart>();
+  readonly #place: number;
+  /** Those in flight: a few. */
+  readonly #parts: HeldPart[] = [];
   #heldBytes = 0;
   #keptBytes = 0;
   #isClosed = false;
@@ -13,7 +15,7 @@ export class UploadMemory implements Holder {
 
   constructor(budget: ByteBudget) {
     this.#budget = budget;
-    budget.register(this);
+    this.#place = budget.register(this);
   }
 
   get keptBytes(): number {
@@ -31,11 +33,12 @@ export class UploadMemory implements Holder {
   }
 
   enter(part: HeldPart): void {
-    this.#parts.add(part);
+    this.#parts.push(part);
   }
 
   leave(part: HeldPart): void {
-    this.#parts.delete(part);
+    const at = this.#parts.indexOf(part);
+    if (at !== -1) this.#parts.splice(at, 1);
   }
 
   held(byteLength: number): void {
@@ -81,8 +84,9 @@ export class UploadMemory implements Holder {
 
   /** Ends a wait in room(): the upload has failed, and whoever waits finds out by its next step. */
   close(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#budget.unregister(this);
+    this.#budget.unregister(this.#place);
     this.#wakeUp();
   }
 

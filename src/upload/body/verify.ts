@@ -133,18 +133,6 @@ function startCrc32(step: (bytes: Uint8Array, previous: number) => number): Dige
   };
 }
 
-export interface Verifier {
-  /** Payload bytes seen so far. */
-  readonly receivedBytes: number;
-  /** @throws S3Error EntityTooLarge as soon as more arrives than is allowed or was announced; and as the inspector. */
-  write(bytes: Uint8Array): void;
-  /**
-   * Called once, after the last byte and before anything becomes visible.
-   * @throws S3Error IncompleteBody, EntityTooSmall, BadDigest, XAmzContentSHA256Mismatch; and as the inspector.
-   */
-  finish(): void;
-}
-
 export interface VerifierOptions {
   /** Bytes announced; undefined when the length is not known. */
   readonly length: number | undefined;
@@ -155,33 +143,52 @@ export interface VerifierOptions {
   readonly inspector?: BodyInspector | undefined;
 }
 
-export function createVerifier({ length, maxBytes, minBytes = 0, digests, inspector }: VerifierOptions): Verifier {
-  // One pass for each algorithm, however many values it must have.
-  const running = new Map(digests.map(({ algorithm }) => [algorithm, startDigest(algorithm)]));
-  let receivedBytes = 0;
-  return {
-    get receivedBytes() {
-      return receivedBytes;
-    },
-    write(bytes) {
-      receivedBytes += bytes.byteLength;
-      if (receivedBytes > maxBytes) throw new S3Error('EntityTooLarge');
-      if (length !== undefined && receivedBytes > length) {
-        throw new S3Error('InvalidRequest', { detail: 'The body is longer than was announced.' });
+export class Verifier {
+  readonly #options: VerifierOptions;
+  /** One pass for each algorithm, however many values it must have. */
+  readonly #running: { readonly algorithm: ExpectedDigest['algorithm']; readonly digest: Digest }[] = [];
+  #receivedBytes = 0;
+
+  constructor(options: VerifierOptions) {
+    this.#options = options;
+    for (const { algorithm } of options.digests) {
+      if (!this.#running.some((one) => one.algorithm === algorithm))
+        this.#running.push({ algorithm, digest: startDigest(algorithm) });
+    }
+  }
+
+  /** Payload bytes seen so far. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** @throws S3Error EntityTooLarge as soon as more arrives than is allowed or was announced; and as the inspector. */
+  write(bytes: Uint8Array): void {
+    const { length, maxBytes, inspector } = this.#options;
+    this.#receivedBytes += bytes.byteLength;
+    if (this.#receivedBytes > maxBytes) throw new S3Error('EntityTooLarge');
+    if (length !== undefined && this.#receivedBytes > length) {
+      throw new S3Error('InvalidRequest', { detail: 'The body is longer than was announced.' });
+    }
+    inspector?.write(bytes);
+    const isWhole = bytes.byteLength === length;
+    for (const { digest } of this.#running) digest.update(bytes, isWhole);
+  }
+
+  /**
+   * Called once, after the last byte and before anything becomes visible.
+   * @throws S3Error IncompleteBody, EntityTooSmall, BadDigest, XAmzContentSHA256Mismatch; and as the inspector.
+   */
+  finish(): void {
+    const { length, minBytes = 0, digests, inspector } = this.#options;
+    if (length !== undefined && this.#receivedBytes !== length) throw new S3Error('IncompleteBody');
+    if (this.#receivedBytes < minBytes) throw new S3Error('EntityTooSmall');
+    inspector?.finish();
+    for (const { algorithm, digest } of this.#running) {
+      const computed = digest.digest();
+      for (const { base64, mismatch } of digests.filter((expected) => expected.algorithm === algorithm)) {
+        if (computed !== base64) throw new S3Error(mismatch ?? 'BadDigest');
       }
-      inspector?.write(bytes);
-      const isWhole = bytes.byteLength === length;
-      for (const digest of running.values()) digest.update(bytes, isWhole);
-    },
-    finish() {
-      if (length !== undefined && receivedBytes !== length) throw new S3Error('IncompleteBody');
-      if (receivedBytes < minBytes) throw new S3Error('EntityTooSmall');
-      inspector?.finish();
-      if (digests.length === 0) return;
-      const computed = new Map([...running].map(([algorithm, digest]) => [algorithm, digest.digest()]));
-      for (const { algorithm, base64, mismatch } of digests) {
-        if (computed.get(algorithm) !== base64) throw new S3Error(mismatch ?? 'BadDigest');
-      }
-    },
-  };
+    }
+  }
 }

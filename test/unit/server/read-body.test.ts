@@ -90,15 +90,13 @@ describe('a body that comes while memory is exhausted', () => {
   test('is told to slow down when it has waited for too long, and one that has begun is not', () => {
     vi.useFakeTimers();
     try {
-      const { budget, room, slabs, reader } = exhaust({ queueTimeoutSeconds: 3 });
+      const { budget, room, slabs, timeouts } = exhaust({ queueTimeoutSeconds: 3 });
       const late = createPushedBody({ budget, room });
-      const told: string[] = [];
-      late.reader.onTimeout = ({ code }) => told.push(`late: ${code}`);
-      reader.onTimeout = ({ code }) => told.push(`begun: ${code}`);
       vi.advanceTimersByTime(3000);
-      expect(told).toEqual([]);
+      expect(late.timeouts).toEqual([]);
       vi.advanceTimersByTime(2000);
-      expect(told).toEqual(['late: SlowDown']);
+      expect(late.timeouts).toEqual(['SlowDown']);
+      expect(timeouts).toEqual([]);
       expect(slabs).toHaveLength(15);
     } finally {
       vi.useRealTimers();
@@ -161,39 +159,35 @@ describe('ends', () => {
 
   test('silence longer than the limit is a RequestTimeout; a paused body is not silent', () => {
     const limits = { idleTimeoutSeconds: 10, uploadTimeoutSeconds: 0, queueTimeoutSeconds: 10 };
-    const { reader, push } = createPushedBody({ limits });
-    const told: string[] = [];
-    reader.onTimeout = (error) => told.push(error.code);
+    const { reader, push, timeouts } = createPushedBody({ limits });
     reader.pause();
     reader.tick(30, limits);
-    expect(told).toEqual([]);
+    expect(timeouts).toEqual([]);
     reader.resume();
     push(Buffer.alloc(1));
     reader.tick(5, limits);
-    expect(told).toEqual([]);
+    expect(timeouts).toEqual([]);
     reader.tick(11, limits);
-    expect(told).toEqual(['RequestTimeout']);
+    expect(timeouts).toEqual(['RequestTimeout']);
   });
 
   test('an upload that takes longer than is allowed ends, however busy it is', () => {
     const limits = { idleTimeoutSeconds: 10, uploadTimeoutSeconds: 20, queueTimeoutSeconds: 10 };
-    const { reader } = createPushedBody({ limits });
-    const told: string[] = [];
-    reader.onTimeout = (error) => told.push(error.code);
+    const { reader, timeouts } = createPushedBody({ limits });
     reader.tick(9, limits);
     reader.tick(21, limits);
-    expect(told).toEqual(['RequestTimeout']);
+    expect(timeouts).toEqual(['RequestTimeout']);
   });
 
   test("the server's own timer is re-armed while a body is read", () => {
     const limits = { idleTimeoutSeconds: 60, uploadTimeoutSeconds: 0, queueTimeoutSeconds: 10 };
     const { reader, room } = createPushedBody({ limits });
     const calls: string[] = [];
-    const watched = new (reader.constructor as typeof import('../../../src/server/read-body.ts').BodyReader)(
-      room,
-      { pause: () => calls.push('pause'), resume: () => calls.push('resume') },
-      undefined,
-    );
+    const watched = new (reader.constructor as typeof import('../../../src/server/read-body.ts').BodyReader)(room, {
+      throttle: { pause: () => calls.push('pause'), resume: () => calls.push('resume') },
+      length: undefined,
+      onTimeout: () => calls.push('timeout'),
+    });
     for (let second = 1; second <= 9; second++) watched.tick(second, limits);
     expect(calls).toEqual(['pause', 'resume', 'pause', 'resume']);
   });

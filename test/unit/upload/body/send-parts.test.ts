@@ -10,7 +10,7 @@ import { IncomingBody } from '../../../../src/upload/body/incoming-body.ts';
 import { fillPart, sendPartsWhileReceiving, sendWholeParts } from '../../../../src/upload/body/send-parts.ts';
 import { sendWhole } from '../../../../src/upload/body/send-whole.ts';
 import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
-import { createVerifier } from '../../../../src/upload/body/verify.ts';
+import { Verifier } from '../../../../src/upload/body/verify.ts';
 import { createPushedBody, type PushedBody } from '../../../support/pushed-body.ts';
 
 const kib = 1024;
@@ -66,7 +66,7 @@ const stored: Stored = { etag: '"e"', headers: new Map() };
 
 function setUp(length: number | undefined, budgetBytes: number) {
   const pushed = createPushedBody({ length, budgetBytes });
-  const verifier = createVerifier({ length, maxBytes: 1e9, digests: [] });
+  const verifier = new Verifier({ length, maxBytes: 1e9, digests: [] });
   const body = new IncomingBody({ body: pushed.reader, verifier, length });
   return {
     pushed,
@@ -279,7 +279,7 @@ describe('a body sent whole', () => {
     const bytes = bytesOf(900 * kib);
     const pushed = createPushedBody({ length: bytes.byteLength });
     const digests = [{ algorithm: 'crc32', base64: 'AAAAAA==' }] as const;
-    const verifier = createVerifier({ length: bytes.byteLength, maxBytes: 1e9, digests });
+    const verifier = new Verifier({ length: bytes.byteLength, maxBytes: 1e9, digests });
     const body = new IncomingBody({ body: pushed.reader, verifier, length: bytes.byteLength });
     let takenBytes = 0;
     const sending = sendWhole(
@@ -303,7 +303,7 @@ describe('a body sent whole', () => {
   test('asks nothing of the backend when a body of one chunk is wrong', async () => {
     const pushed = createPushedBody({ length: 5 });
     const digests = [{ algorithm: 'md5', base64: 'AAAAAAAAAAAAAAAAAAAAAA==' }] as const;
-    const verifier = createVerifier({ length: 5, maxBytes: 10, digests });
+    const verifier = new Verifier({ length: 5, maxBytes: 10, digests });
     const body = new IncomingBody({ body: pushed.reader, verifier, length: 5 });
     pushed.push(Buffer.from('hello'), true);
     let asked = false;

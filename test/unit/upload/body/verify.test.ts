@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RequestHeaders } from '../../../../src/http.ts';
-import { createVerifier, expectedDigests, type ExpectedDigest } from '../../../../src/upload/body/verify.ts';
+import { expectedDigests, Verifier, type ExpectedDigest } from '../../../../src/upload/body/verify.ts';
 
 /** Digests of `123456789`: the check values of the CRC catalogue, and those of the RFCs' hashes by OpenSSL. */
 const checkValues: readonly ExpectedDigest[] = [
@@ -29,7 +29,7 @@ describe('digests', () => {
   test.each(checkValues)('$algorithm is verified for any cut', (expected) => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.integer({ min: 1, max: 8 })), (cuts) => {
-        const verifier = createVerifier({ length: 9, maxBytes: 9, digests: [expected] });
+        const verifier = new Verifier({ length: 9, maxBytes: 9, digests: [expected] });
         const edges = [0, ...cuts.toSorted((a, b) => a - b), 9];
         for (let i = 1; i < edges.length; i++) verifier.write(body.subarray(edges[i - 1], edges[i]));
         verifier.finish();
@@ -43,7 +43,7 @@ describe('digests', () => {
       fc.property(fc.integer({ min: 0, max: 71 }), (bit) => {
         const wrong = Buffer.from(body);
         wrong[bit >> 3] = (wrong[bit >> 3] as number) ^ (1 << (bit & 7));
-        const verifier = createVerifier({ length: 9, maxBytes: 9, digests: [expected] });
+        const verifier = new Verifier({ length: 9, maxBytes: 9, digests: [expected] });
         verifier.write(wrong);
         expect(() => verifier.finish()).toThrow(expect.objectContaining({ code: 'BadDigest', status: 400 }));
       }),
@@ -51,19 +51,19 @@ describe('digests', () => {
   });
 
   test.each(emptyDigests)('$algorithm of an empty body', (expected) => {
-    const verifier = createVerifier({ length: 0, maxBytes: 0, digests: [expected] });
+    const verifier = new Verifier({ length: 0, maxBytes: 0, digests: [expected] });
     expect(() => verifier.finish()).not.toThrow();
   });
 });
 
 describe('lengths', () => {
   test('too few and too many bytes are told apart', () => {
-    const short = createVerifier({ length: 10, maxBytes: 100, digests: [] });
+    const short = new Verifier({ length: 10, maxBytes: 100, digests: [] });
     short.write(body);
     expect(() => short.finish()).toThrow(expect.objectContaining({ code: 'IncompleteBody' }));
-    const long = createVerifier({ length: 8, maxBytes: 100, digests: [] });
+    const long = new Verifier({ length: 8, maxBytes: 100, digests: [] });
     expect(() => long.write(body)).toThrow(expect.objectContaining({ code: 'InvalidRequest' }));
-    const large = createVerifier({ length: undefined, maxBytes: 8, digests: [] });
+    const large = new Verifier({ length: undefined, maxBytes: 8, digests: [] });
     expect(() => large.write(body)).toThrow(expect.objectContaining({ code: 'EntityTooLarge' }));
   });
 });
@@ -97,7 +97,7 @@ describe('headers', () => {
 
 test('a body is at least as long as it must be', () => {
   const endAfter = (bytes: Uint8Array) => () => {
-    const verifier = createVerifier({ length: undefined, maxBytes: 100, minBytes: 9, digests: [] });
+    const verifier = new Verifier({ length: undefined, maxBytes: 100, minBytes: 9, digests: [] });
     verifier.write(bytes);
     verifier.finish();
   };
@@ -112,12 +112,12 @@ test('an inspector sees every byte that is allowed, and the end, before the dige
     finish: () => void seen.push('end'),
   };
   const wrong: ExpectedDigest = { algorithm: 'md5', base64: 'AAAAAAAAAAAAAAAAAAAAAA==' };
-  const verifier = createVerifier({ length: undefined, maxBytes: 9, digests: [wrong], inspector });
+  const verifier = new Verifier({ length: undefined, maxBytes: 9, digests: [wrong], inspector });
   verifier.write(body.subarray(0, 4));
   verifier.write(body.subarray(4));
   expect(() => verifier.write(body)).toThrow(expect.objectContaining({ code: 'EntityTooLarge' }));
   expect(seen).toEqual(['1234', '56789']);
-  const ending = createVerifier({ length: undefined, maxBytes: 9, digests: [wrong], inspector });
+  const ending = new Verifier({ length: undefined, maxBytes: 9, digests: [wrong], inspector });
   expect(() => ending.finish()).toThrow(expect.objectContaining({ code: 'BadDigest' }));
   expect(seen.at(-1)).toBe('end');
 });
