@@ -1,10 +1,10 @@
-import fc from 'fast-check';
+import { array, assert, nat, property } from 'fast-check';
 import { expect, test } from 'vitest';
 import { SlotList } from '../../src/slot-list.ts';
 
 test('holds what was added and not removed, whatever the order', () => {
-  fc.assert(
-    fc.property(fc.array(fc.nat(9), { maxLength: 200 }), (choices) => {
+  assert(
+    property(array(nat(9), { maxLength: 200 }), (choices) => {
       const list = new SlotList<{ id: number }>();
       const expected = new Map<number, { id: number }>();
       for (const [id, choice] of choices.entries()) {
