@@ -1,4 +1,7 @@
 // Starts an OpenFGA server, and writes models and tuples to it without the code under test.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { callServer } from './call-server.ts';
 import { findServer } from './find-server.ts';
 import { freePort } from './free-port.ts';
@@ -61,7 +64,14 @@ export async function startOpenFga(options: OpenFgaOptions = {}): Promise<OpenFg
       ? {}
       : { 'http-tls-enabled': 'true', 'http-tls-cert': tls.certFile, 'http-tls-key': tls.keyFile }),
   };
-  const running = startProcess({ command: program, args: ['run', ...toArgs(settings)] });
+  // It leaves a socket in a folder of its own there.
+  const folder = await mkdtemp(join(tmpdir(), 'mizuchi-openfga-'));
+  const running = startProcess({
+    command: program,
+    args: ['run', ...toArgs(settings)],
+    env: { TMPDIR: folder },
+    folder,
+  });
   const url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
   await waitUntilReady(
     running,
@@ -80,6 +90,7 @@ export async function startOpenFga(options: OpenFgaOptions = {}): Promise<OpenFg
     resume: () => process.kill(running.pid, 'SIGCONT'),
     async stop() {
       await running.stop('SIGKILL');
+      await rm(folder, { recursive: true });
     },
   };
 }
