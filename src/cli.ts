@@ -3,7 +3,9 @@
 import cluster, { type Worker } from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseCommandLine, UsageError } from './command-line.ts';
+import { checkFiles } from './config/check-files.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config } from './config/config.ts';
 import { embeddedConfig, readConfig } from './config/load-config.ts';
@@ -41,8 +43,10 @@ async function main(): Promise<void> {
   });
   const config = found ?? makeEmbeddedConfig();
   if (values['print-config'] !== undefined) return void process.stdout.write(printConfig(config));
-  if (command === 'validate' || values['validate'] !== undefined)
+  if (command === 'validate' || values['validate'] !== undefined) {
+    checkFiles(config);
     return void process.stdout.write('The configuration is valid.\n');
+  }
   if (command === 'token') return void process.stdout.write(`${await tokenCommand(config, values)}\n`);
   if (command === 'presign') return void process.stdout.write(`${presignCommand(config, values, Date.now())}\n`);
   if (command === 'health') return void process.stdout.write(await healthCommand(config));
@@ -128,7 +132,8 @@ function superviseWorkers(count: number, log: Log, passesHangup: boolean): void 
   /** A signal that nobody heeds would end a worker. */
   const heeding = new Set<Worker>();
   let isToggled = false;
-  let isStopping = false;
+  let hungUpAtMs = -Infinity;
+  const stopping = new AbortController();
   let failedStarts = 0;
   const start = () => {
     const startedAtMs = Date.now();
@@ -137,19 +142,22 @@ function superviseWorkers(count: number, log: Log, passesHangup: boolean): void 
       if (message !== heedsSignals) return;
       heeding.add(worker);
       if (isToggled) worker.process.kill('SIGUSR2');
+      // It may have opened its files before they were renamed.
+      if (hungUpAtMs >= startedAtMs) worker.process.kill('SIGHUP');
     });
     worker.on('exit', (code, signal) => {
       heeding.delete(worker);
-      if (isStopping) return;
+      if (stopping.signal.aborted) return;
       log.error({ code, signal }, 'a worker ended; starting another');
       failedStarts = Date.now() - startedAtMs < 5000 ? failedStarts + 1 : 0;
       if (failedStarts > 3 * count) process.exit(1);
-      setTimeout(start, 500 * failedStarts);
+      // Ended by the stop signal: nobody would tell a worker that comes after it.
+      sleep(500 * failedStarts, undefined, stopping).then(start, () => undefined);
     });
   };
   for (let i = 0; i < count; i++) start();
   const stop = (signal: NodeJS.Signals) => {
-    isStopping = true;
+    stopping.abort();
     for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill(signal);
   };
   process.on('SIGTERM', stop);
@@ -160,6 +168,7 @@ function superviseWorkers(count: number, log: Log, passesHangup: boolean): void 
   });
   if (!passesHangup) return;
   process.on('SIGHUP', () => {
+    hungUpAtMs = Date.now();
     for (const worker of heeding) worker.process.kill('SIGHUP');
   });
 }

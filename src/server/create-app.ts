@@ -8,12 +8,12 @@ export interface TlsFiles {
   readonly keyFile: string;
 }
 
-/** @throws Error that says what to mend, when the files are not fit. */
+/** @throws Error that says what to mend, when the files are not fit; that they are there is seen before (check-files.ts). */
 export function createApp(uws: typeof import('uWebSockets.js'), tls: TlsFiles | undefined): TemplatedApp {
   if (tls === undefined) return uws.App();
   // The addon says no more than that it failed.
-  const cert = readSetting('server.tls.cert_file', tls.certFile);
-  const key = readSetting('server.tls.key_file', tls.keyFile);
+  const cert = readFileSync(tls.certFile);
+  const key = readFileSync(tls.keyFile);
   try {
     createSecureContext({ cert, key });
   } catch (error) {
@@ -24,13 +24,4 @@ export function createApp(uws: typeof import('uWebSockets.js'), tls: TlsFiles | 
     );
   }
   return uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
-}
-
-function readSetting(setting: string, file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    throw new Error(`${file} cannot be read (${code}); put the file there, or set ${setting}`, { cause: error });
-  }
 }

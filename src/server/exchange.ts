@@ -162,6 +162,8 @@ export class Exchange implements HttpRequest {
     const body = Buffer.from(answer.body ?? '');
     const headers: (readonly [string, string])[] = [
       ...answer.headers,
+      // The server's own, which it writes on every other answer: clients whose clock is wrong set it by this.
+      ['Date', new Date().toUTCString()],
       ['Content-Length', String(body.length + lineEnd.length)],
       ['Connection', 'close'],
     ];

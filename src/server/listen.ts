@@ -102,7 +102,7 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
     }
     room.enter(exchange.body);
     pending++;
-    void answer(exchange, options, () => drained !== undefined).finally(settle);
+    void answer(exchange, options, () => head.mayHideBody || drained !== undefined).finally(settle);
   });
 
   const { host, port: wantedPort } = options;
@@ -149,12 +149,12 @@ function overload(room: ReadingRoom, bodyLength: number | undefined, stopping: b
   return room.mayEnter ? undefined : new S3Error('SlowDown', { retryAfterMs: 1000 });
 }
 
-async function answer(exchange: Exchange, options: EdgeOptions, isStopping: () => boolean): Promise<void> {
+async function answer(exchange: Exchange, options: EdgeOptions, mustClose: () => boolean): Promise<void> {
   let response: HttpResponse;
   try {
     response = await options.handle(exchange);
   } catch (error) {
     response = options.refuse(error, exchange);
   }
-  exchange.respond(response, { close: isStopping() });
+  exchange.respond(response, { close: mustClose() });
 }

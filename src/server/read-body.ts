@@ -90,6 +90,8 @@ export class BodyReader implements RequestBody {
   #failure: unknown;
   #paused = false;
   #isReserved = false;
+  /** Read on, however little memory is left, until something has come. */
+  #hasTurn = false;
   #lastByteAt: number;
   #armedAt: number;
   #waiting: { resolve: (chunk: Chunk | null) => void; reject: (reason: unknown) => void } | undefined;
@@ -120,13 +122,14 @@ export class BodyReader implements RequestBody {
   /** Takes what has arrived. The buffer is the server's: it is gone after this call. */
   push(arrived: ArrayBuffer, isLast: boolean): void {
     this.#lastByteAt = this.#room.nowSeconds;
+    this.#hasTurn = false;
     this.#receivedBytes += arrived.byteLength;
     if (this.#failure === undefined && arrived.byteLength > 0) this.#copy(arrived);
     if (isLast) {
       // The connection lives on: its next request must find it being read.
       this.resume();
       this.#ended = true;
-      this.#room.leave(this);
+      this.#room.forget(this);
     } else if (!this.#paused && this.#mustPause) {
       this.pause();
     }
@@ -149,6 +152,21 @@ export class BodyReader implements RequestBody {
 
   get isReserved(): boolean {
     return this.#isReserved;
+  }
+
+  /** Whether the upload has nothing to do but wait for more of it. */
+  get isAwaited(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** Whether it is left out when the others are paused for want of memory. */
+  get isExempt(): boolean {
+    return this.#isReserved || this.#hasTurn;
+  }
+
+  takeTurn(): void {
+    this.#hasTurn = true;
+    this.resume();
   }
 
   cancel(reason: unknown): void {
@@ -182,13 +200,15 @@ export class BodyReader implements RequestBody {
     this.#throttle.resume();
   }
 
-  /** Called once a second: keeps the server's own timer from firing and applies ours. */
+  /** Called once a second until the request is answered: keeps the server's own timer from firing and applies ours. */
   tick(nowSeconds: number, limits: ReadLimits): void {
     if (limits.uploadTimeoutSeconds > 0 && nowSeconds - this.startedAt > limits.uploadTimeoutSeconds) {
       this.onTimeout(new S3Error('RequestTimeout', { detail: 'The upload took longer than is allowed.' }));
-    } else if (!this.#paused && nowSeconds - this.#lastByteAt > limits.idleTimeoutSeconds) {
+    } else if (this.#ended || this.#paused) {
+      return;
+    } else if (nowSeconds - this.#lastByteAt > limits.idleTimeoutSeconds) {
       this.onTimeout(new S3Error('RequestTimeout'));
-    } else if (!this.#paused && nowSeconds - this.#armedAt >= rearmSeconds) {
+    } else if (nowSeconds - this.#armedAt >= rearmSeconds) {
       this.#armedAt = nowSeconds;
       this.#throttle.pause();
       this.#throttle.resume();
@@ -263,7 +283,7 @@ export interface ReadLimits {
   readonly uploadTimeoutSeconds: number;
 }
 
-/** All bodies that are being received: pauses every one when memory is exhausted, and wakes them in turn. */
+/** The bodies of all requests that are not answered yet: pauses every one when memory is exhausted, and wakes them in turn. */
 export class ReadingRoom {
   readonly memory: BodyMemory;
   readonly #limits: ReadLimits;
@@ -328,7 +348,7 @@ export class ReadingRoom {
 
   #pauseAll(): void {
     for (const reader of this.#readers) {
-      if (reader.isReserved) continue;
+      if (reader.isExempt) continue;
       reader.pause();
       if (reader.wantsMore) this.#waiting.add(reader);
     }
@@ -345,6 +365,19 @@ export class ReadingRoom {
     }
   }
 
+  /**
+   * Lets one read on whose upload waits for it, though there is no memory: what the upload holds may be free only with the next
+   * bytes, and that a client has left or is silent shows only while it is read.
+   */
+  #giveTurn(): void {
+    for (const reader of this.#waiting) {
+      if (!reader.isAwaited || this.#beginners.has(reader)) continue;
+      this.forget(reader);
+      reader.takeTurn();
+      return;
+    }
+  }
+
   #tick(): void {
     this.nowSeconds++;
     for (const reader of this.#readers) {
@@ -352,6 +385,7 @@ export class ReadingRoom {
       else reader.tick(this.nowSeconds, this.#limits);
     }
     this.#wake();
+    this.#giveTurn();
   }
 
   #tickBeginner(reader: BodyReader): void {

@@ -11,6 +11,12 @@ export interface RequestHead {
   readonly headers: RequestHeaders;
   /** Bytes by Content-Length (0 when there is no body); undefined for chunked transfer coding. */
   readonly bodyLength: number | undefined;
+  /**
+   * Whether the head says nothing of a body. uWebSockets.js reads no field behind one without a name, so that a length may
+   * stand there all the same: the connection is closed after the answer, lest the body be taken for the next request. Not of a
+   * preflight: a page in another origin makes one for each part, and would connect anew for each.
+   */
+  readonly mayHideBody: boolean;
   /** Set when the head must be refused and the connection closed. */
   readonly fault: S3Error | undefined;
 }
@@ -22,12 +28,15 @@ export function snapshotRequest(request: UwsRequest): RequestHead {
     fields.push(name, value);
     noteFraming(framing, name, value);
   });
+  const method = request.getCaseSensitiveMethod();
+  const isPreflight = method === 'OPTIONS' && request.getHeader('access-control-request-method') !== '';
   return {
-    method: request.getCaseSensitiveMethod(),
+    method,
     rawPath: request.getUrl(),
     rawQuery: rawQueryOf(request),
     headers: new RequestHeaders(fields),
     bodyLength: framing.transferEncoding === undefined ? Number(framing.contentLength ?? 0) : undefined,
+    mayHideBody: framing.contentLength === undefined && framing.transferEncoding === undefined && !isPreflight,
     fault: framingFault(framing),
   };
 }

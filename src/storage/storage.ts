@@ -90,11 +90,15 @@ export interface PartsPage {
 
 /**
  * Errors: every method throws S3Error for what the backend refused or could not do (`retryable` where the same call may
- * succeed again), and the signal's reason when it is aborted. After a rejected putObject nothing of it is visible.
+ * succeed again), and the signal's reason when it is aborted. After a rejected putObject nothing of it is visible, unless its
+ * answer was lost on the way.
  */
 export interface Storage {
   readonly limits: StorageLimits;
-  /** Atomic: the object is whole or not there. */
+  /**
+   * Atomic: the object is whole or not there. All attempts of one upload are made with the same `headers` (the very object): one
+   * with a condition also succeeds when an earlier answer was lost but the object that it spoke of is there.
+   */
   putObject(
     object: ObjectAddress,
     headers: ObjectHeaders,

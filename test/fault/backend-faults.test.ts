@@ -124,6 +124,29 @@ describe('tried again', () => {
     expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThanOrEqual(990);
   });
 
+  test('UploadPart answers 503 while its client still sends, in crumbs: none of them is lost', async () => {
+    const { promise: secondAttempt, resolve } = Promise.withResolvers<void>();
+    backend.setFault((request) => {
+      if (!is(request, 'UploadPart', 1)) return undefined;
+      if (request.attempt === 2) resolve();
+      return request.attempt === 1
+        ? { kind: 'answer', status: 503, code: 'SlowDown', afterBodyBytes: 4 * MiB - 100_000 }
+        : undefined;
+    });
+    const bytes = createRandomBody('crumbs', 6 * MiB).bytes();
+    const send = async function* (): AsyncGenerator<Buffer> {
+      yield bytes.subarray(0, 4 * MiB);
+      // The next come while the part is sent for the second time, before it has caught up.
+      await secondAttempt;
+      for (let at = 4 * MiB; at < bytes.length; at += 4096) {
+        yield bytes.subarray(at, at + 4096);
+        await delay(1);
+      }
+    };
+    expect(await bucket.put(key, send(), { 'content-length': String(bytes.length) })).toMatchObject({ status: 200 });
+    expect((await bucket.stored.readBytes(key)).equals(bytes)).toBe(true);
+  });
+
   test("CreateMultipartUpload is done, but the answer is lost: the upload of the lost id is nobody's", async () => {
     backend.setFault((request) =>
       is(request, 'CreateMultipartUpload') && request.attempt === 1 ? { kind: 'lose-answer' } : undefined,

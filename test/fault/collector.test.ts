@@ -1,6 +1,9 @@
 // A collector that dies, stops answering or refuses in the middle of uploads: they go on, and so do spans once it is back.
+import { once } from 'node:events';
 import { Agent } from 'node:http';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createServer as createHttp2Server } from 'node:http2';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { startMinio } from '../servers/start-minio.ts';
 import { startRotel, type Collector } from '../servers/start-rotel.ts';
 import type { S3Server } from '../servers/start-s3-server.ts';
@@ -123,6 +126,59 @@ const faults: readonly (readonly [name: string, fault: Fault])[] = [
     },
   ],
 ];
+
+/** Between the proxy and the collector: passes every connection on, or to a server that has no room for what it is sent. */
+async function startGrpcGate() {
+  const listen = async (server: Server): Promise<number> => {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const full = createHttp2Server().on('stream', (stream) => {
+    const exhausted = { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '8' };
+    stream.resume().on('end', () => stream.respond(exhausted, { endStream: true }));
+  });
+  const fullPort = await listen(full);
+  const sockets = new Set<Socket>();
+  let isRefusing = false;
+  const server = createServer((socket) => {
+    const onward = connect(isRefusing ? fullPort : Number(new URL(collector.grpcUrl).port), '127.0.0.1');
+    sockets.add(socket);
+    socket.on('error', () => undefined).on('close', () => onward.destroy());
+    onward.on('error', () => undefined).on('close', () => socket.destroy());
+    socket.pipe(onward).pipe(socket);
+  });
+  const endpoint = `http://127.0.0.1:${await listen(server)}`;
+  const setRefusing = (next: boolean): void => {
+    isRefusing = next;
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+  };
+  onTestFinished(() => {
+    setRefusing(false);
+    server.close();
+    full.close();
+  });
+  return { endpoint, setRefusing };
+}
+
+test('a collector that has no room over gRPC (RESOURCE_EXHAUSTED) is like one that is away', async () => {
+  const { endpoint, setRefusing } = await startGrpcGate();
+  const proxy = await start({ endpoint });
+  await haveArrived(await upload(proxy, 'before', 10));
+  setRefusing(true);
+  await upload(proxy, 'exhausted', uploads);
+  await waitFor(async () => timesLogged(proxy, awayMessage) === 1, 60_000);
+  expect(proxy.logs()).toContain('RESOURCE_EXHAUSTED');
+  setRefusing(false);
+  await waitFor(async () => {
+    await upload(proxy, 'again', 1);
+    return timesLogged(proxy, backMessage) === 1;
+  }, 60_000);
+  await haveArrived(await upload(proxy, 'after', 10));
+  expect(timesLogged(proxy, awayMessage)).toBe(1);
+  expect(await proxy.stop()).toEqual({ code: 0, signal: null });
+});
 
 describe.each(faults)('a collector that is %s', (name, fault) => {
   test('fails no upload, is told of once, and gets spans again when it is back', async () => {

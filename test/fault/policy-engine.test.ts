@@ -9,6 +9,7 @@ import {
   type AuthorizedBuckets,
   type Sender,
 } from '../support/authorized-bucket.ts';
+import { requestLines } from '../support/log-lines.ts';
 import { answerWith, startRecorder, type Recorder } from '../support/recorder.ts';
 import type { Answer } from '../support/send-request.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -117,6 +118,18 @@ describe('an engine that is away', () => {
     expect(outcomeOf(await put('closed'))).toBe('200');
     expect(outcomeOf(await put('closed', buckets.as({ sub: 'other' })))).toBe('403 AccessDenied');
     await added.remove();
+  });
+
+  test('the log says how long an upload waited for it in vain, and for which', async () => {
+    const added = await network.addToxic({ type: 'latency', stream: 'downstream', attributes: { latency: 5000 } });
+    const { headers } = await seeClosed(() => put('closed'));
+    await added.remove();
+    const findLine = () =>
+      requestLines(buckets.proxy.logs()).find(({ requestId }) => requestId === headers['x-amz-request-id']);
+    await waitFor(async () => findLine() !== undefined);
+    const line = findLine();
+    expect(Math.abs(Number(line?.['authorizeMs']) - timeoutMs - 200)).toBeLessThan(300);
+    expect(JSON.stringify(line?.['err'])).toContain('opa');
   });
 
   test('after some failures nobody waits for it, until it is back', async () => {

@@ -10,6 +10,10 @@ import { waitFor } from '../support/wait-for.ts';
 const app = 'https://app.example.com';
 const elsewhere = 'https://evil.example';
 const auth = { jwt: { secret: jwtSecret } };
+const byCookie = {
+  jwt: { secret: jwtSecret, token_sources: [{ type: 'cookie', name: 'session' }, { type: 'bearer' }] },
+};
+const preview = 'https://pr-1.preview.example.com';
 const onDisk = (name: string, settings: object): object => ({
   name,
   filesystem: { root: './objects' },
@@ -26,6 +30,10 @@ function start(server: object = {}): Promise<RunningProxy> {
         onDisk('narrow', { cors: { allowed_origins: [app], allowed_headers: ['authorization', 'x-amz-*'] } }),
         onDisk('anywhere', { cors: { allowed_origins: ['*'] } }),
         onDisk('cookies', { cors: { allowed_origins: [app], allow_credentials: true } }),
+        onDisk('sessions', { auth: byCookie, cors: { allowed_origins: [app], allow_credentials: true } }),
+        onDisk('bearers', { auth: byCookie, cors: { allowed_origins: [app] } }),
+        onDisk('own', { auth: byCookie }),
+        onDisk('fenced', { cors: { allowed_origins: [app] }, access: { allow_ips: ['192.0.2.1'] } }),
         onDisk('closed', {}),
         // A prefix of more than one segment: paths are taken apart further than their first.
         onDisk('deep', { path_prefix: '/uploads/deep' }),
@@ -96,9 +104,36 @@ describe('preflights', () => {
     expect((await preflight(target)).status).toBe(204);
   });
 
+  test('leave the connection open, as a page sends one before each part', async () => {
+    const { origin, host } = new URL(proxy.url);
+    const connection = await openRawConnection(origin);
+    const asked = ['Origin: https://app.example.com', 'Access-Control-Request-Method: PUT'];
+    for (let part = 1; part <= 3; part++) {
+      const target = `/uploads/a?partNumber=${part}&uploadId=b`;
+      await connection.write(`OPTIONS ${target} HTTP/1.1\r\n${[`Host: ${host}`, ...asked].join('\r\n')}\r\n\r\n`);
+      expect(await connection.readAnswer()).toMatchObject({ status: 204 });
+    }
+    connection.destroy();
+  });
+
+  // A browser sends the request, and shows its refusal, only when the preflight was answered with 2xx.
+  test.each([
+    [`/uploads/${'k'.repeat(1025)}`, 'KeyTooLongError'],
+    ['/uploads/a/%', 'InvalidURI'],
+    ['/uploads/%ff', 'InvalidURI'],
+    ['/uploads/a%00b', 'InvalidURI'],
+    ['/uploads/a/../b', 'InvalidURI'],
+    ['/fenced/k', 'AccessDenied'],
+  ])('%s: 204, and its PUT says %s', async (target, code) => {
+    expect((await preflight(target)).status).toBe(204);
+    const answer = await put(target, {});
+    expect(codeOf(answer)).toBe(code);
+    expectReadable(answer);
+  });
+
   test('a pattern, any origin, credentials', async () => {
-    const origin = 'https://pr-1.preview.example.com';
-    expect((await preflight('/uploads/k', { origin })).headers['access-control-allow-origin']).toBe(origin);
+    const answer = await preflight('/uploads/k', { origin: preview });
+    expect(answer.headers['access-control-allow-origin']).toBe(preview);
     const any = await preflight('/anywhere/k', { origin: 'null' });
     expect(any.headers['access-control-allow-origin']).toBe('*');
     expect(any.headers).not.toHaveProperty('access-control-allow-credentials');
@@ -198,6 +233,47 @@ describe('requests', () => {
   test.each(['/health', '/ready', '/'])('%s is nobody’s bucket', async (target) => {
     const answer = await send({ method: 'GET', path: target, headers: { origin: app } });
     expect([answer.status, answer.headers.vary, corsFields(answer)]).toEqual([200, undefined, []]);
+  });
+});
+
+describe('a cookie', () => {
+  const open = (bucket: string, fields: Readonly<Record<string, string>>): Promise<Answer> =>
+    send({ method: 'POST', path: `/${bucket}/by-cookie?uploads`, headers: fields });
+  const own = (): string => new URL(proxy.url).origin;
+  const cookie = (): Record<string, string> => ({ cookie: `session=${token}` });
+
+  // What a browser sends of any page without a preflight, with the visitor's cookies.
+  test.each<readonly [string, string, () => string]>([
+    ['of no origin that is allowed', 'sessions', () => elsewhere],
+    ['of none at all', 'sessions', () => 'null'],
+    ['of one without credentials', 'bearers', () => app],
+    ['of two', 'sessions', () => `${app}, ${app}`],
+    ['of another port', 'own', () => own().replace(/\d+$/u, '1')],
+    ['of another bucket’s', 'own', () => app],
+  ])('lets no page in that is %s', async (_, bucket, origin) => {
+    const answer = await open(bucket, { ...cookie(), origin: origin() });
+    expect([answer.status, codeOf(answer)]).toEqual([403, 'AccessForbidden']);
+    const stored = await send({
+      method: 'PUT',
+      path: `/${bucket}/refused`,
+      headers: { ...cookie(), origin: origin() },
+      body: 'x',
+    });
+    expect([stored.status, codeOf(stored)]).toEqual([403, 'AccessForbidden']);
+    await expect(readFile(path.join(proxy.folder, `objects/${bucket}/refused`))).rejects.toThrow('ENOENT');
+  });
+
+  test('lets in pages of an origin that may send it, of the proxy’s own host, and what is no page', async () => {
+    for (const bucket of ['sessions', 'own']) {
+      expect((await open(bucket, cookie())).status).toBe(200);
+      expect((await open(bucket, { ...cookie(), origin: own() })).status).toBe(200);
+    }
+    expect((await open('sessions', { ...cookie(), origin: app })).status).toBe(200);
+  });
+
+  test('is not asked about where the token is a bearer, nor told apart from a wrong one', async () => {
+    expect((await open('sessions', { ...authorized(), origin: elsewhere })).status).toBe(200);
+    expect((await open('sessions', { cookie: 'session=wrong', origin: elsewhere })).status).toBe(401);
   });
 });
 

@@ -1,14 +1,20 @@
 // Limits of the server: connections, uploads at once, silence, whole time.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startMinio } from '../servers/start-minio.ts';
-import { prefix, startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
+import { startFaultyBackend } from '../support/faulty-backend.ts';
+import {
+  prefix,
+  startProxiedBucket,
+  type ProxiedBucket,
+  type ProxiedBucketOptions,
+} from '../support/proxied-bucket.ts';
 import { openRawConnection, type RawConnection } from '../support/raw-connection.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let bucket: ProxiedBucket;
-const limited = (limits: object): void => {
+const limited = (limits: object, options: Partial<ProxiedBucketOptions> = {}): void => {
   beforeAll(async () => {
-    bucket = await startProxiedBucket({ start: startMinio, server: { limits } });
+    bucket = await startProxiedBucket({ start: startMinio, server: { limits }, ...options });
   });
   afterAll(() => bucket.stop());
 };
@@ -25,7 +31,7 @@ describe('max_connections', () => {
 
   test('one more is turned away, and taken when another has gone', async () => {
     const isServed = async (connection: RawConnection): Promise<boolean> => {
-      await connection.write('GET /health HTTP/1.1\r\nHost: a\r\n\r\n');
+      await connection.write('GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n');
       const answer = await connection.readAnswer().catch(() => undefined);
       return answer?.status === 200;
     };
@@ -113,4 +119,40 @@ describe('upload_timeout_seconds', () => {
     await bucket.proxy.waitUntilIdle();
     expect(await bucket.stored.listKeys('long')).toEqual([]);
   });
+});
+
+describe('upload_timeout_seconds with a backend that answers nothing', () => {
+  limited(
+    { upload_timeout_seconds: 2 },
+    {
+      upload: { multipart_threshold: 6 * 1024 * 1024, part_size: 5 * 1024 * 1024 },
+      between: async (server) => {
+        const backend = await startFaultyBackend(server);
+        backend.setFault(({ operation }) =>
+          operation === 'PutObject' || operation === 'CompleteMultipartUpload'
+            ? { kind: 'stall', afterBodyBytes: 0 }
+            : undefined,
+        );
+        return backend;
+      },
+    },
+  );
+
+  test.each([
+    ['one PUT', 1000],
+    ['several parts', 12 * 1024 * 1024],
+  ])(
+    'an upload that was received in time (%s) is answered RequestTimeout and leaves nothing',
+    async (_, lengthBytes) => {
+      const startedAtMs = Date.now();
+      const answer = await bucket.put('unanswered', Buffer.alloc(lengthBytes));
+      expect(answer.status).toBe(400);
+      expect(answer.body).toContain('<Code>RequestTimeout</Code>');
+      // Sooner than the backend's silence is a fault of its own.
+      expect(Date.now() - startedAtMs).toBeLessThan(10_000);
+      await bucket.proxy.waitUntilIdle();
+      expect(await bucket.stored.listKeys('unanswered')).toEqual([]);
+      expect(await bucket.stored.listOpenUploads()).toEqual([]);
+    },
+  );
 });

@@ -57,6 +57,19 @@ test('workers share the port, are replaced, and stop together', async () => {
   await proxy.stop();
 });
 
+test('a stop signal that comes before a worker has been replaced ends all of them', async () => {
+  const proxy = await startProxy({
+    config: { server: { workers: 2 }, buckets: [{ name: 'uploads', filesystem: { root: './data' }, auth }] },
+  });
+  await waitFor(async () => (await workersOf(proxy.pid)).length === 2);
+  const [killed] = await workersOf(proxy.pid);
+  process.kill(killed!, 'SIGKILL');
+  await waitFor(async () => proxy.logs().includes('a worker ended; starting another'));
+  proxy.terminate();
+  expect(await proxy.ended).toEqual({ code: 0, signal: null });
+  await proxy.stop();
+});
+
 test('a port that somebody else has is one sentence and a failure, also for several workers', async () => {
   const first = await startProxy({
     config: { buckets: [{ name: 'uploads', filesystem: { root: './data' }, auth }] },

@@ -34,6 +34,8 @@ export type Fault =
   | { readonly kind: 'stall'; readonly afterBodyBytes: number }
   /** The real server does it, but its answer is lost with the connection. */
   | { readonly kind: 'lose-answer' }
+  /** The real server does it, and its answer is held back for a while. */
+  | { readonly kind: 'late-answer'; readonly ms: number }
   /** Announces a longer answer than it sends before it closes. */
   | { readonly kind: 'cut-answer' }
   /** Answers with bytes that are no HTTP, and closes. */
@@ -132,7 +134,12 @@ function operationOf(method: string, query: URLSearchParams): BackendOperation {
   return method === 'DELETE' && hasUpload ? 'AbortMultipartUpload' : 'Other';
 }
 
-function passOn(server: S3Server, request: IncomingMessage, response: ServerResponse, isAnswerLost = false): void {
+function passOn(
+  server: S3Server,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { isAnswerLost = false, lateMs = 0 } = {},
+): void {
   const { host, port } = { host: '127.0.0.1', port: server.port };
   // The Host field is signed: it goes on as it came.
   const onward = httpRequest({
@@ -151,8 +158,12 @@ function passOn(server: S3Server, request: IncomingMessage, response: ServerResp
       return;
     }
     const { connection: _connection, 'keep-alive': _keepAlive, ...headers } = answer.headers;
-    response.writeHead(answer.statusCode ?? 502, headers);
-    answer.pipe(response);
+    const giveAnswer = (): void => {
+      response.writeHead(answer.statusCode ?? 502, headers);
+      answer.pipe(response);
+    };
+    if (lateMs === 0) giveAnswer();
+    else setTimeout(giveAnswer, lateMs);
   });
   request.on('close', () => {
     if (!request.complete) onward.destroy();
@@ -178,7 +189,10 @@ function misbehave(fault: Fault, { server, request, response }: Exchange): void 
       afterBody(request, fault.afterBodyBytes, () => request.pause());
       return;
     case 'lose-answer':
-      passOn(server, request, response, true);
+      passOn(server, request, response, { isAnswerLost: true });
+      return;
+    case 'late-answer':
+      passOn(server, request, response, { lateMs: fault.ms });
       return;
     case 'cut-answer':
       afterBody(request, Infinity, () => {

@@ -36,6 +36,8 @@ export interface RootFolder {
   prepare(bucket: string): Promise<string>;
   /** Removes what processes that are gone have left, once for the root. */
   sweep(): Promise<void>;
+  /** Does so once more: of some it is only told by time that they are gone. */
+  sweepAgain(): Promise<void>;
 }
 
 export function createRootFolder(root: string): RootFolder {
@@ -91,5 +93,6 @@ export function createRootFolder(root: string): RootFolder {
       });
       return sweeping;
     },
+    sweepAgain: sweepBuckets,
   };
 }

@@ -23,18 +23,21 @@ export const filesystemLimits: StorageLimits = {
   streamsAnyLength: true,
 };
 
+const sweepEveryMs = 60 * 60 * 1000;
+
 export interface FilesystemStorageOptions {
   /** Made when it is not there. Everything in it belongs to this storage; several processes can share it. */
   readonly root: string;
 }
 
-/** Starts to remove what earlier processes have left; `checkReady` waits for it and says when that fails. */
+/** Starts to remove what earlier processes have left, and does so again every hour; `checkReady` waits for it and says when that fails. */
 export function createFilesystemStorage({ root }: FilesystemStorageOptions): Storage {
   const rootFolder = createRootFolder(root);
   const oneAtATime = createKeyedLock();
   const lockObject = createObjectLock(oneAtATime);
   const uploads = createMultipartUploads({ rootFolder, oneAtATime, lockObject, limits: filesystemLimits });
   rootFolder.sweep().catch(() => undefined);
+  const sweeper = setInterval(() => void rootFolder.sweepAgain().catch(() => undefined), sweepEveryMs).unref();
 
   return {
     limits: filesystemLimits,
@@ -58,6 +61,7 @@ export function createFilesystemStorage({ root }: FilesystemStorageOptions): Sto
         await probe.discard();
       }),
     async close() {
+      clearInterval(sweeper);
       await rootFolder.sweep().catch(() => undefined);
     },
   };

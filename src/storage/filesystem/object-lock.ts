@@ -1,7 +1,7 @@
 // Lets one at a time put something in an object's place: among the calls of this process, and among the processes that
 // share the root. It is held for the few steps of a commit, never while a body comes.
 import { createHash } from 'node:crypto';
-import { lstat, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, open, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ObjectPlace } from './bucket-folder.ts';
@@ -36,13 +36,35 @@ async function takeLockFile({ file, temporaryFolder }: ObjectPlace, signal: Abor
   const lockFile = path.join(temporaryFolder, `${lockPrefix}${createHash('sha256').update(file).digest('hex')}`);
   for (;;) {
     signal.throwIfAborted();
-    try {
-      await writeFile(lockFile, temporaryName(), { flag: 'wx' });
-      return lockFile;
-    } catch (error) {
-      if (!isErrno(error, 'EEXIST')) throw error;
-    }
+    if (await createLockFile(lockFile)) return lockFile;
     if (!(await removeLockIfLeft(lockFile))) await sleep(retryMs);
+  }
+}
+
+/** @returns false when somebody else holds the lock. */
+async function createLockFile(lockFile: string): Promise<boolean> {
+  let handle: FileHandle;
+  try {
+    handle = await open(lockFile, 'wx');
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false;
+    throw error;
+  }
+  try {
+    await writeAndClose(handle, temporaryName());
+    return true;
+  } catch (error) {
+    // The disk is full: of a lock without a name nobody could tell whose it is.
+    await rm(lockFile, { force: true });
+    throw error;
+  }
+}
+
+async function writeAndClose(handle: FileHandle, text: string): Promise<void> {
+  try {
+    await handle.writeFile(text);
+  } finally {
+    await handle.close();
   }
 }
 

@@ -2,13 +2,12 @@
 // one file system, and their names say whose they are, so that those of processes that died can be told and removed.
 import { createHash, randomBytes } from 'node:crypto';
 import { link, open, rename, unlink, type FileHandle } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import path from 'node:path';
+import { idSpace, isAlive } from '../../process-identity.ts';
 import { ensureFolder } from './folders.ts';
 import { isErrno } from './to-s3-error.ts';
 
-/** Process ids mean something on one host (or in one container) only. */
-const hostTag = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+const hostTag = createHash('sha256').update(idSpace).digest('hex').slice(0, 8);
 const processStartMs = Date.now() - process.uptime() * 1000;
 
 /** What identifies one version of a file: rename keeps all of it. */
@@ -95,15 +94,4 @@ export function isLeftBehind(name: string, mtimeMs: number, maxMs: number): bool
   // In a container every start may get the same id: what was last written before this process began is not its own.
   if (Number(pid) === process.pid) return mtimeMs < processStartMs;
   return !isAlive(Number(pid));
-}
-
-function isAlive(pid: number): boolean {
-  // 0 and below would ask for whole groups of processes (kill(2)).
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return isErrno(error, 'EPERM');
-  }
 }

@@ -1,13 +1,13 @@
 // Completing a multipart upload, whose answer may be lost although the object was made.
 import { createHash } from 'node:crypto';
 import type { CompletedPart as SdkPart, CompleteMultipartUploadOutput } from '@aws-sdk/client-s3';
-import type { CallTrace } from '../../call-trace.ts';
 import { S3Error } from '../../errors.ts';
-import type { CompletedPart, ObjectHeaders, Storage, Stored, UploadAddress } from '../storage.ts';
+import type { CompletedPart, Storage, Stored, UploadAddress } from '../storage.ts';
 import type { ControlClient } from './control-client.ts';
+import { headObject, unquoted, type HeadOptions } from './head-object.ts';
 import { pickShownHeaders } from './header-field.ts';
 
-/** Uploads of which it is remembered that an answer was lost; only a caller that gives up leaves one behind. */
+/** Uploads of which it is remembered that an answer was lost. A caller that gives up leaves one behind: the oldest goes first. */
 const maxRemembered = 1000;
 
 export function createCompleteUpload(client: ControlClient): Storage['completeMultipartUpload'] {
@@ -22,26 +22,28 @@ export function createCompleteUpload(client: ControlClient): Storage['completeMu
       return stored;
     } catch (error) {
       if (!(error instanceof S3Error) || !mayHaveSucceeded(error, lost.has(upload.uploadId))) throw error;
-      const stored = await findStored(client, upload, parts, { headers, signal, trace });
-      if (stored === undefined && error.retryable && lost.size < maxRemembered) lost.add(upload.uploadId);
-      else lost.delete(upload.uploadId);
-      if (stored === undefined) throw error;
-      return stored;
+      // What was answered to the completion stays what is told of it.
+      const lookup = trace && { fields: trace.fields };
+      const stored = await findStored(client, upload, parts, { headers, signal, trace: lookup });
+      lost.delete(upload.uploadId);
+      if (stored !== undefined) return stored;
+      if (error.retryable) remember(lost, upload.uploadId);
+      throw error;
     }
   };
 }
 
-interface CallOptions {
-  readonly headers: ObjectHeaders;
-  readonly signal: AbortSignal;
-  readonly trace: CallTrace | undefined;
+function remember(lost: Set<string>, uploadId: string): void {
+  lost.add(uploadId);
+  const [oldest] = lost;
+  if (lost.size > maxRemembered && oldest !== undefined) lost.delete(oldest);
 }
 
 async function complete(
   client: ControlClient,
   { bucket, key, uploadId }: UploadAddress,
   parts: readonly CompletedPart[],
-  { headers, signal, trace }: CallOptions,
+  { headers, signal, trace }: HeadOptions,
 ): Promise<Stored> {
   const MultipartUpload = { Parts: parts.map(toSdkPart) };
   const answer = await client.call({
@@ -70,42 +72,21 @@ function mayHaveSucceeded(error: S3Error, wasLost: boolean): boolean {
 /** The object, if it is the one that these parts make. */
 async function findStored(
   client: ControlClient,
-  { bucket, key }: UploadAddress,
+  upload: UploadAddress,
   parts: readonly CompletedPart[],
-  { headers, signal, trace }: CallOptions,
+  options: HeadOptions,
 ): Promise<Stored | undefined> {
-  const readHeaders = new Map([...headers].filter(([name]) => isForReading.test(name)));
-  const answer = await client
-    .call({
-      command: (sdk) => new sdk.HeadObjectCommand({ Bucket: bucket, Key: key }),
-      headers: readHeaders,
-      signal,
-      trace,
-    })
-    .catch((error: unknown) => {
-      signal.throwIfAborted();
-      if (error instanceof S3Error) return undefined;
-      throw error;
-    });
-  const etag = answer?.output.ETag;
-  if (answer === undefined || etag === undefined) return undefined;
+  const found = await headObject(client, upload, options);
+  if (found === undefined) return undefined;
+  const { etag, hasOpaqueEtag, headers } = found;
   const expected = etagOfParts(parts);
   if (expected !== undefined && unquoted(etag) === expected) {
-    return { etag, headers: pickShownHeaders(answer.headers) };
+    return { etag, headers: pickShownHeaders(headers) };
   }
   // Under these encryptions an ETag is no MD5, so that an object of as many parts may be ours: nobody can tell yet.
-  const isOpaque = expected === undefined || hasOpaqueEtag(answer.headers);
-  if (isOpaque && unquoted(etag).endsWith(`-${parts.length}`))
+  if ((expected === undefined || hasOpaqueEtag) && unquoted(etag).endsWith(`-${parts.length}`))
     throw new S3Error('ServiceUnavailable', { retryable: true });
   return undefined;
-}
-
-const isForReading = /^x-amz-(?:server-side-encryption-customer-.+|expected-bucket-owner|request-payer)$/;
-
-// Amazon S3 API Reference, "Object": the ETag is no MD5 digest for SSE-C and SSE-KMS.
-function hasOpaqueEtag(headers: ReadonlyMap<string, string>): boolean {
-  const isKms = headers.get('x-amz-server-side-encryption')?.startsWith('aws:kms') ?? false;
-  return isKms || headers.has('x-amz-server-side-encryption-customer-algorithm');
 }
 
 /** `MD5(MD5 of part 1, MD5 of part 2, …)-N`; undefined when a part's ETag is no MD5. */
@@ -117,10 +98,6 @@ function etagOfParts(parts: readonly CompletedPart[]): string | undefined {
     whole.update(hex, 'hex');
   }
   return `${whole.digest('hex')}-${parts.length}`;
-}
-
-function unquoted(etag: string): string {
-  return etag.replaceAll(/^"|"$/g, '');
 }
 
 const memberOf = {

@@ -132,7 +132,8 @@ function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutpu
     },
     { step: 'build', name: 'addObjectHeaders' },
   );
-  // Runs after the signing, which takes strings as UTF-8 where node:http writes them as Latin-1.
+  // Runs after the signing, which takes strings as UTF-8 where node:http writes them as Latin-1; and within what reads the answer
+  // and throws where it is a refusal.
   command.middlewareStack.add(
     (next) => async (args) => {
       const sent = headersOf(args.request);
@@ -143,7 +144,7 @@ function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutpu
       trace?.onAnswer?.({ status: statusOf(result.response), requestId: answerHeaders.get('x-amz-request-id') });
       return result;
     },
-    { step: 'deserialize', priority: 'high', name: 'encodeObjectHeaders' },
+    { step: 'deserialize', priority: 'low', name: 'encodeObjectHeaders' },
   );
 }
 

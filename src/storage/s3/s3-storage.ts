@@ -2,7 +2,7 @@
 import type { CallTrace } from '../../call-trace.ts';
 import { S3Error } from '../../errors.ts';
 import { encodeKey, percentEncode } from '../../uri/percent-encode.ts';
-import type { ObjectAddress, ObjectHeaders, OutgoingBody, Storage, StorageLimits, Stored } from '../storage.ts';
+import type { Storage, StorageLimits, Stored } from '../storage.ts';
 import { awsEndpoint, createBackendRoutes, type BackendRoute } from './backend-route.ts';
 import { createKeyCheck } from './check-key.ts';
 import { createCompleteUpload } from './complete-upload.ts';
@@ -11,6 +11,7 @@ import { createControlClient } from './control-client.ts';
 import { createCredentialSource } from './credential-source.ts';
 import { pickShownHeaders } from './header-field.ts';
 import { frameBody } from './frame-body.ts';
+import { LostPuts, type PutRequest } from './lost-puts.ts';
 import { createMultipartCalls } from './multipart-calls.ts';
 import type { Answer } from './response-parser.ts';
 import { sendRequest } from './send-request.ts';
@@ -65,6 +66,7 @@ export function createS3Storage(options: S3StorageOptions): Storage {
   const sign = createRequestSigner(region);
   const checkKey = createKeyCheck(options.keepsEmptySegments);
   const multipart = createMultipartCalls(client);
+  const lostPuts = new LostPuts(client);
 
   const put = async (request: PutRequest): Promise<Stored> => {
     const { address, query, signal, trace } = request;
@@ -77,25 +79,35 @@ export function createS3Storage(options: S3StorageOptions): Storage {
     const signer = credentials.current() ?? (await credentials.load().catch(throwAsS3Error));
     const toSign = { method: 'PUT', path, query, host: route.host, headers, payloadHash };
     const target = query === '' ? path : `${path}?${query}`;
-    const answer = await sendRequest({
-      pool: pools.to(route),
-      head: () =>
-        `PUT ${target} HTTP/1.1\r\n${sign(toSign, signer, Date.now())}${linesOf(trace)}content-length: ${length}\r\n\r\n`,
-      length,
-      body,
-      signal,
-      totalMs: timeouts.totalMs,
-    }).finally(() => framed.release());
-    trace?.onAnswer?.({ status: answer.status, requestId: answer.headers.get('x-amz-request-id') });
-    if (answer.status === 200) return toStored(answer);
-    const refusal = readRefusal(answer);
-    if (refusal.hasExpiredCredentials) credentials.discard();
-    throw toS3Error(refusal);
+    try {
+      const answer = await sendRequest({
+        pool: pools.to(route),
+        head: () =>
+          `PUT ${target} HTTP/1.1\r\n${sign(toSign, signer, Date.now())}${linesOf(trace)}content-length: ${length}\r\n\r\n`,
+        length,
+        body,
+        signal,
+        totalMs: timeouts.totalMs,
+      });
+      trace?.onAnswer?.({ status: answer.status, requestId: answer.headers.get('x-amz-request-id') });
+      if (answer.status === 200) return toStored(answer);
+      const refusal = readRefusal(answer);
+      if (refusal.hasExpiredCredentials) credentials.discard();
+      throw toS3Error(refusal);
+    } catch (error) {
+      lostPuts.noteFailure(request.headers, error);
+      throw error;
+    } finally {
+      framed.release();
+    }
   };
 
   return {
     limits,
-    putObject: (address, headers, body, signal, trace) => put({ address, query: '', headers, body, signal, trace }),
+    putObject: (address, headers, body, signal, trace) => {
+      const request = { address, query: '', headers, body, signal, trace };
+      return lostPuts.has(headers) ? lostPuts.putAgain(request, put) : put(request);
+    },
     uploadPart: (address, partNumber, headers, body, signal, trace) => {
       const query = `partNumber=${partNumber}&uploadId=${percentEncode(address.uploadId)}`;
       return put({ address, query, headers, body, signal, trace });
@@ -112,16 +124,6 @@ export function createS3Storage(options: S3StorageOptions): Storage {
       return Promise.resolve();
     },
   };
-}
-
-interface PutRequest {
-  readonly address: ObjectAddress;
-  /** In SigV4's canonical form, which is also sent. */
-  readonly query: string;
-  readonly headers: ObjectHeaders;
-  readonly body: OutgoingBody;
-  readonly signal: AbortSignal;
-  readonly trace: CallTrace | undefined;
 }
 
 function linesOf(trace: CallTrace | undefined): string {

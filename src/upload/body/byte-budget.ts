@@ -5,7 +5,8 @@
 //
 //   free        uploads read ahead and keep what they have sent, so that they can send it again
 //   tight       above `tightBytes`: what is kept is given back, and every upload shrinks to its window
-//   exhausted   above `budgetBytes`: nothing more is read from any client until something is released
+//   exhausted   above `budgetBytes`: nothing more is read from any client until something is released, but for one a second
+//               whose upload waits for it: what it holds may come free only with its next bytes
 //
 // The gap between tight and exhausted is what lets every upload make progress, however many there are.
 import { SlotList } from '../../slot-list.ts';
@@ -254,7 +255,10 @@ export class ByteBudget {
         if (holder.keptBytes > (largest?.keptBytes ?? 0)) largest = holder;
       }
       if (largest === undefined) return;
+      const { keptBytes } = largest;
       largest.dropKept();
+      // Never again and again for nothing: no event would be handled any more.
+      if (largest.keptBytes >= keptBytes) return;
     }
   }
 }

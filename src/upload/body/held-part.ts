@@ -8,14 +8,15 @@ import type { UploadMemory } from './upload-memory.ts';
 const maxKeptChunks = 4096;
 /** Made once: every part ends by being closed, and a stack trace for each would cost more than all else of it. */
 const closed = new Error('the part is closed');
+const superseded = new Error('the part is being sent again');
 
 /** A chunk of the part. It is given back when it has been sent and is not kept. */
 interface Entry {
   bytes: Uint8Array;
   /** Releases the memory that all of `bytes` lies in. */
   readonly chunk: Chunk;
-  /** True while an attempt has it. */
-  lent: boolean;
+  /** How many attempts have it: one that was given up may let go of it late. */
+  lent: number;
   /** True while it is held only to be sent again. */
   kept: boolean;
 }
@@ -48,7 +49,8 @@ class Attempt implements OutgoingBody {
 
 export class HeldPart {
   readonly #memory: UploadMemory;
-  readonly #isReserved: boolean;
+  readonly #isWhole: boolean;
+  #isReserved = false;
   #length: number | undefined;
   #appendedBytes = 0;
   readonly #entries: (Entry | undefined)[] = [];
@@ -64,13 +66,13 @@ export class HeldPart {
 
   /**
    * @param length bytes that will be appended; undefined when that is not known before the end.
-   * @param isReserved true when memory for the whole part has been set aside: it is then kept, however tight memory gets.
+   * @param isWhole true when it is received whole before any of it is sent: it is kept, however tight memory gets.
    */
-  constructor(memory: UploadMemory, length: number | undefined, isReserved = false) {
+  constructor(memory: UploadMemory, length: number | undefined, isWhole = false) {
     this.#memory = memory;
     this.#length = length;
-    this.#isReserved = isReserved;
-    this.#isKept = isReserved || memory.mayKeep;
+    this.#isWhole = isWhole;
+    this.#isKept = isWhole || memory.mayKeep;
     memory.enter(this);
   }
 
@@ -88,6 +90,12 @@ export class HeldPart {
     return this.#isKept || (this.#attempt === 0 && this.#failure === undefined);
   }
 
+  /** Memory for the whole of it has been set aside; what it holds already lies in that. Nothing has been sent yet. */
+  setReserved(): void {
+    this.#isReserved = true;
+    this.#memory.covered(this.#appendedBytes);
+  }
+
   /** Takes over the chunk. */
   append(chunk: Chunk): void {
     if (this.#isClosed) {
@@ -99,9 +107,9 @@ export class HeldPart {
     if (this.#isReserved) this.#memory.covered(chunk.bytes.byteLength);
     this.#appendedBytes += chunk.bytes.byteLength;
     const last = this.#entries.length > this.#next ? this.#entries.at(-1) : undefined;
-    const joined = last === undefined || last.lent || last.kept ? undefined : joinAdjacent(last.bytes, chunk.bytes);
+    const joined = last === undefined || last.lent > 0 || last.kept ? undefined : joinAdjacent(last.bytes, chunk.bytes);
     if (last === undefined || joined === undefined) {
-      this.#entries.push({ bytes: chunk.bytes, chunk, lent: false, kept: false });
+      this.#entries.push({ bytes: chunk.bytes, chunk, lent: 0, kept: false });
     } else {
       last.bytes = joined;
       // Both hold a reference on the same memory: one is enough.
@@ -126,20 +134,30 @@ export class HeldPart {
     this.#waiting = undefined;
   }
 
-  /** The part from its first byte, for one attempt to send it; only one attempt at a time, and only while `canBeSent`. */
+  /**
+   * The part from its first byte, for one attempt to send it; only while `canBeSent`. An earlier attempt reads nothing more: what
+   * it still waits for is this one's.
+   */
   startAttempt(checksum?: BodyChecksum): OutgoingBody {
     if (!this.canBeSent) throw new Error('the part is no longer whole');
+    this.#waiting?.reject(superseded);
+    this.#waiting = undefined;
+    for (let i = 0; i < this.#next; i++) {
+      const entry = this.#entries[i];
+      // It must be sent again: until then it cannot be given back.
+      if (entry !== undefined) this.#setKept(entry, false);
+    }
     this.#next = 0;
-    this.#attempt++;
-    return new Attempt(() => this.#read(), this.#length, checksum, this.#memory);
+    const attempt = ++this.#attempt;
+    return new Attempt(() => this.#read(attempt), this.#length, checksum, this.#memory);
   }
 
   /** Gives back what has been sent; the part can then not be sent again. */
   dropKept(): void {
-    if (!this.#isKept || this.#isReserved) return;
+    if (!this.#isKept || this.#isWhole) return;
     this.#isKept = false;
     for (let i = 0; i < this.#next; i++) {
-      if (this.#entries[i]?.lent === false) this.#giveBack(i);
+      if (this.#entries[i]?.lent === 0) this.#giveBack(i);
     }
   }
 
@@ -148,12 +166,14 @@ export class HeldPart {
     this.#isClosed = true;
     this.fail(closed);
     this.#isKept = false;
-    for (let i = 0; i < this.#entries.length; i++) if (this.#entries[i]?.lent === false) this.#giveBack(i);
+    this.#next = this.#entries.length;
+    for (let i = 0; i < this.#entries.length; i++) if (this.#entries[i]?.lent === 0) this.#giveBack(i);
     this.#memory.leave(this);
   }
 
-  #read(): Promise<Chunk | null> {
+  #read(attempt: number): Promise<Chunk | null> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (attempt !== this.#attempt) return Promise.reject(superseded);
     const chunk = this.#take();
     if (chunk !== undefined) return Promise.resolve(chunk);
     return new Promise((resolve, reject) => {
@@ -175,23 +195,24 @@ export class HeldPart {
     const entry = this.#entries[index];
     if (entry === undefined) return this.#ended ? null : undefined;
     this.#next++;
-    entry.lent = true;
+    entry.lent++;
     this.#setKept(entry, false);
     return { bytes: entry.bytes, release: () => this.#sent(index, entry) };
   }
 
   #sent(index: number, entry: Entry): void {
-    entry.lent = false;
-    if (!this.#isKept) {
-      this.#giveBack(index);
-      return;
-    }
-    this.#setKept(entry, true);
+    entry.lent--;
+    // Who was given up lets go of what the present attempt has or has yet to send.
+    if (entry.lent > 0 || index >= this.#next) return;
+    // Where memory is tight it is given back now: it would be asked for when more arrives, and no more may arrive before that.
+    if (!this.#memory.mayKeep) this.dropKept();
+    if (this.#isKept) this.#setKept(entry, true);
+    else this.#giveBack(index);
   }
 
   #setKept(entry: Entry, kept: boolean): void {
-    // What is reserved is never given back early, so it is not offered.
-    if (entry.kept === kept || this.#isReserved) return;
+    // What must stay whole is never given back early, so it is not offered.
+    if (entry.kept === kept || this.#isWhole) return;
     entry.kept = kept;
     this.#memory.kept(kept ? entry.bytes.byteLength : -entry.bytes.byteLength);
   }

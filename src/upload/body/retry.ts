@@ -59,6 +59,8 @@ export async function withRetries<T>(
         throw error;
       const retryAfterMs = error.retryAfterMs;
       await delay(retryDelayMs(failedAttempts, retry, retryAfterMs === undefined ? {} : { retryAfterMs }), signal);
+      // What was kept to be sent again may have been given back meanwhile.
+      if (!mayRetry()) throw error;
     }
   }
 }

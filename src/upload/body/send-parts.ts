@@ -182,6 +182,7 @@ export async function sendWholeParts(body: IncomingBody, options: WholePartsOpti
       if (sender.inFlight >= shares && tryReserve()) shares++;
       while (sender.inFlight >= shares) await sender.oneSettled();
       part = new HeldPart(memory, undefined, true);
+      part.setReserved();
       const carried = rest;
       rest = undefined;
       rest = await fillPart(part, body, partBytes, carried);

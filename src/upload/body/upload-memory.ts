@@ -27,7 +27,7 @@ export class UploadMemory implements Holder {
     return this.#waitedMs;
   }
 
-  /** Whether a new part shall be kept after it is sent, so that it can be sent again. */
+  /** Whether what is sent shall be kept, so that it can be sent again. */
   get mayKeep(): boolean {
     return !this.#budget.isTight;
   }
@@ -65,11 +65,9 @@ export class UploadMemory implements Holder {
 
   /** Resolves when this upload may take one more chunk: at once while memory is plentiful or less than a window is held. */
   async room(): Promise<void> {
-    while (!this.#isClosed && this.#heldBytes >= windowBytes && this.#budget.isTight) {
-      if (this.#keptBytes > 0) {
-        this.dropKept();
-        continue;
-      }
+    while (this.#mustWait) {
+      if (this.#keptBytes > 0) this.dropKept();
+      if (!this.#mustWait) return;
       const startedAt = performance.now();
       await new Promise<void>((resolve) => {
         const wake = () => resolve();
@@ -80,6 +78,10 @@ export class UploadMemory implements Holder {
       this.#waitedMs += waitedMs;
       this.#budget.waited(waitedMs);
     }
+  }
+
+  get #mustWait(): boolean {
+    return !this.#isClosed && this.#heldBytes >= windowBytes && this.#budget.isTight;
   }
 
   /** Ends a wait in room(): the upload has failed, and whoever waits finds out by its next step. */

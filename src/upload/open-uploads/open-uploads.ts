@@ -1,9 +1,10 @@
 // Sees to it that no multipart upload of ours stays open: what fails is aborted, an abort that fails is tried again until
 // it succeeds, and what a killed process left is found in the journal.
+import type { CallTrace } from '../../call-trace.ts';
 import { S3Error } from '../../errors.ts';
 import type { Storage, UploadAddress } from '../../storage/storage.ts';
 import { delay, retryDelayMs } from '../body/retry.ts';
-import { openJournal, type JournalEntry } from './upload-journal.ts';
+import { openJournal, type FoundEntry, type JournalEntry } from './upload-journal.ts';
 
 /** How patiently an abort is repeated: at once, then up to a minute apart, for as long as the process lives. */
 const abortRetry = { maxAttempts: Number.POSITIVE_INFINITY, baseDelayMs: 1000, maxDelayMs: 60_000 };
@@ -28,7 +29,7 @@ export interface OpenUploadsEvents {
 }
 
 export interface OpenUpload {
-  /** It is complete: nothing is left to abort. */
+  /** It is complete: nothing is left to abort. Never rejects. */
   completed(): Promise<void>;
   /** Aborts it. Resolves after the first attempt, however it ended; further ones are made in the background. Never rejects. */
   abort(): Promise<void>;
@@ -52,13 +53,26 @@ export interface OpenUploadsOptions {
   readonly stateDir: string;
   readonly storageOf: (bucketName: string) => Storage | undefined;
   readonly events: OpenUploadsEvents;
+  /** Sees a sweep that has found something, from its start to its end. */
+  readonly watchSweep?: (abandoned: number) => SweepWatch | undefined;
 }
 
-export async function createOpenUploads({ stateDir, storageOf, events }: OpenUploadsOptions): Promise<OpenUploads> {
+export interface SweepWatch {
+  /** For the aborts that it makes. */
+  readonly trace: CallTrace | undefined;
+  end(): void;
+}
+
+export async function createOpenUploads({
+  stateDir,
+  storageOf,
+  events,
+  watchSweep,
+}: OpenUploadsOptions): Promise<OpenUploads> {
   const journal = await openJournal(stateDir);
   const closing = new AbortController();
   const pending = new Set<JournalEntry>();
-  const sweeping = new Set<string>();
+  let sweeping: Promise<void> | undefined;
   let abandoned = 0;
   const timer = setInterval(() => void sweep(), sweepEveryMs).unref();
 
@@ -66,11 +80,11 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
   async function tryAbort(
     entry: JournalEntry,
     signal: AbortSignal,
-    storage = storageOf(entry.bucketName),
+    { storage = storageOf(entry.bucketName), trace }: { storage?: Storage; trace?: CallTrace | undefined } = {},
   ): Promise<boolean> {
     try {
       if (storage === undefined) throw new Error(`bucket ${entry.bucketName} is no longer configured`);
-      await storage.abortMultipartUpload(entry, signal);
+      await storage.abortMultipartUpload(entry, signal, trace);
     } catch (error) {
       if (!(error instanceof S3Error && error.code === 'NoSuchUpload')) {
         events.abortFailed(entry, error);
@@ -89,8 +103,8 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
       }
       events.aborted(entry);
       await forget();
-    } catch (error) {
-      if (!closing.signal.aborted) events.journalFailed(error);
+    } catch {
+      // The process stops: the next one finds the entry.
     } finally {
       pending.delete(entry);
     }
@@ -105,20 +119,40 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
     }
   }
 
-  async function sweep(): Promise<void> {
+  /** One at a time: with a backend that is away, it may take longer than the next one is off. */
+  function sweep(): Promise<void> {
+    sweeping ??= sweepOnce().finally(() => {
+      sweeping = undefined;
+    });
+    return sweeping;
+  }
+
+  async function sweepOnce(): Promise<void> {
     try {
       const found = await journal.findAbandoned();
       abandoned = found.length;
-      for (const { entry, remove } of found) {
-        if (sweeping.has(entry.uploadId)) continue;
-        sweeping.add(entry.uploadId);
-        if (await tryAbort(entry, AbortSignal.any([closing.signal, AbortSignal.timeout(firstAbortMs)]))) {
-          await remove();
-          abandoned--;
-          events.swept(entry);
-        }
-        sweeping.delete(entry.uploadId);
-      }
+      if (found.length > 0) await sweepFound(found);
+    } catch (error) {
+      events.journalFailed(error);
+    }
+  }
+
+  async function sweepFound(found: readonly FoundEntry[]): Promise<void> {
+    const watch = watchSweep?.(found.length);
+    for (const one of found) {
+      if (closing.signal.aborted) break;
+      await sweepEntry(one, watch?.trace);
+    }
+    watch?.end();
+  }
+
+  async function sweepEntry({ entry, remove }: FoundEntry, trace: CallTrace | undefined): Promise<void> {
+    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(firstAbortMs)]);
+    if (!(await tryAbort(entry, signal, { trace }))) return;
+    try {
+      await remove();
+      abandoned--;
+      events.swept(entry);
     } catch (error) {
       events.journalFailed(error);
     }
@@ -137,21 +171,23 @@ export async function createOpenUploads({ stateDir, storageOf, events }: OpenUpl
     sweep,
     async opened(bucketName, upload, storage) {
       const entry: JournalEntry = { bucketName, bucket: upload.bucket, key: upload.key, uploadId: upload.uploadId };
-      const forget = await journal.add(entry).catch((error: unknown) => {
+      const remove = await journal.add(entry).catch((error: unknown) => {
         // The upload goes on: only a crash would now leave it behind.
         events.journalFailed(error);
         return () => Promise.resolve();
       });
+      // An entry that stays is of an upload that is gone: whoever finds it is told so.
+      const forget = () => remove().catch((error: unknown) => events.journalFailed(error));
       return {
         completed: forget,
         async abort() {
-          if (!(await tryAbort(entry, AbortSignal.timeout(firstAbortMs), storage))) {
+          if (!(await tryAbort(entry, AbortSignal.timeout(firstAbortMs), { storage }))) {
             void abortInBackground(entry, forget);
             return;
           }
           events.aborted(entry);
           void abortOnceMore(entry);
-          await forget().catch((error: unknown) => events.journalFailed(error));
+          await forget();
         },
       };
     },

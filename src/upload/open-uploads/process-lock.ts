@@ -1,15 +1,16 @@
 // Tells whether the process that owns a folder still lives, also after kill -9, and also when its process id has been
 // given to another process since.
 import { readFile, writeFile, stat, utimes } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { idSpace, isAlive } from '../../process-identity.ts';
 
 const lockFile = 'process.json';
 const heartbeatMs = 30_000;
-/** A process on another host cannot be asked: it counts as gone when its heartbeat is this old. */
+/** A process on another host or in another container cannot be asked: it counts as gone when its heartbeat is this old. */
 const foreignGraceMs = 10 * heartbeatMs;
 
 interface Owner {
+  /** Where its id is one. */
   readonly host: string;
   readonly pid: number;
   /** When the process began, as its kernel counts it; empty where that cannot be learned. */
@@ -19,7 +20,7 @@ interface Owner {
 /** Marks the folder as this process's own until the process ends. @returns stops the heartbeat. */
 export async function lockFolder(folder: string): Promise<() => void> {
   const path = join(folder, lockFile);
-  const owner: Owner = { host: hostname(), pid: process.pid, started: await startOf(process.pid) };
+  const owner: Owner = { host: idSpace, pid: process.pid, started: await startOf(process.pid) };
   await writeFile(path, JSON.stringify(owner), { mode: 0o600 });
   const timer = setInterval(() => {
     const now = new Date();
@@ -33,7 +34,7 @@ export async function lockFolder(folder: string): Promise<() => void> {
 export async function isAbandoned(folder: string): Promise<boolean> {
   const path = join(folder, lockFile);
   const owner = await readOwner(path);
-  if (owner?.host !== hostname()) return isOlderThan(owner === undefined ? folder : path, foreignGraceMs);
+  if (owner?.host !== idSpace) return isOlderThan(owner === undefined ? folder : path, foreignGraceMs);
   if (!isAlive(owner.pid)) return true;
   return owner.started !== (await startOf(owner.pid));
 }
@@ -53,16 +54,6 @@ async function isOlderThan(path: string, ageMs: number): Promise<boolean> {
     return Date.now() - (await stat(path)).mtimeMs > ageMs;
   } catch {
     return true;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it lives, but belongs to somebody else.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }
 

@@ -12,9 +12,9 @@ import { listParts } from './list-parts.ts';
 import { putObject } from './put-object.ts';
 import { uploadPart } from './upload-part.ts';
 
-/** Whether the operation receives an object's bytes, and so needs an upload slot and memory. */
+/** Whether the operation receives a body, and so needs an upload slot and memory. */
 export function takesBody({ name }: Operation): boolean {
-  return name === 'PutObject' || name === 'UploadPart';
+  return name === 'PutObject' || name === 'UploadPart' || name === 'CompleteMultipartUpload';
 }
 
 /** @throws S3Error; and what the request's body or signal ended with. */

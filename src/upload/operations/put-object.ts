@@ -14,6 +14,10 @@ import { UploadMemory } from '../body/upload-memory.ts';
 import type { OperationContext } from '../operation-context.ts';
 import { splitHeaders, type SplitHeaders } from '../split-headers.ts';
 import { storedResponse } from '../stored-response.ts';
+import { outlive } from './outlive.ts';
+
+/** How long the answer to CreateMultipartUpload is waited for when nobody else waits for it any more. */
+const createGraceMs = 30_000;
 
 export async function putObject(context: OperationContext, headers: ObjectHeaders): Promise<HttpResponse> {
   const { storage, settings } = context;
@@ -82,6 +86,7 @@ async function putUnknownLength(
       isReserved = await budget.reserve(shareBytes, settings.queueTimeoutMs, request.signal);
       if (!isReserved)
         throw request.signal.aborted ? request.signal.reason : new S3Error('SlowDown', { retryAfterMs: 1000 });
+      first.setReserved();
       body.setReserved();
       const carried = rest;
       rest = undefined;
@@ -138,14 +143,16 @@ async function inMultipartUpload(
   sendParts: (upload: UploadAddress) => Promise<CompletedPart[]>,
 ): Promise<Stored> {
   const retrying = { retry: settings.retry, signal: request.signal };
+  // The answer holds the id by which the upload is aborted: to hang up on it would leave the upload open for ever.
   const { uploadId } = await withRetries(
-    () => storage.createMultipartUpload(object, onCreate, request.signal),
+    () => outlive(request.signal, createGraceMs, (signal) => storage.createMultipartUpload(object, onCreate, signal)),
     retrying,
   );
   const upload: UploadAddress = { ...object, uploadId };
   const open = await openUploads.opened(configuredBucket, upload, storage);
   let stored: Stored;
   try {
+    request.signal.throwIfAborted();
     const parts = await sendParts(upload);
     stored = await withRetries(
       () => storage.completeMultipartUpload(upload, parts, onComplete, request.signal),

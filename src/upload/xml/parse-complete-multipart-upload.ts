@@ -1,4 +1,4 @@
-// Reads the list of parts out of a CompleteMultipartUpload document.
+// Reads the list of parts out of a CompleteMultipartUpload document while it is received.
 // Source: Amazon S3 API Reference, request syntax of CompleteMultipartUpload.
 import { SaxesParser } from 'saxes';
 import { S3Error } from '../../errors.ts';
@@ -11,42 +11,34 @@ const maxParts = 10_000;
 const maxFieldCharacters = 256;
 /** A few namespaces; more are there to keep the parser busy. */
 const maxAttributes = 16;
+/** The parser keeps what stands between two tags: no more than this of white space, a comment, a name or a value. */
+const maxPendingCharacters = 64 * 1024;
+/** What the parser is given at a time. */
+const pieceBytes = 16 * 1024;
 
 const algorithmOf: ReadonlyMap<string, ChecksumAlgorithm> = new Map(
   checksumAlgorithms.map((algorithm) => [checksumElements[algorithm], algorithm]),
 );
 
 /**
- * @param xml bounded by the caller.
- * @returns 1 to 10,000 parts with ascending numbers; entity tags with their quotes, whether the client sent them or not.
- * @throws S3Error MalformedXML, InvalidPart, InvalidArgument, InvalidPartOrder.
- */
-export function parseCompleteMultipartUpload(xml: string): readonly CompletedPart[] {
-  const parts = new PartsReader().read(xml);
-  if (parts.length === 0) malformed();
-  let previous = 0;
-  for (const { partNumber } of parts) {
-    if (partNumber <= previous) throw new S3Error('InvalidPartOrder');
-    previous = partNumber;
-  }
-  return parts;
-}
-
-/**
  * The document is `<CompleteMultipartUpload>` with `<Part>`s in it, each with `<PartNumber>`, `<ETag>` and any of
  * `<Checksum…>`: three levels, text in the third alone. Attributes (namespaces) are not looked at. A document type is
  * refused, so that there are no entities but XML's own five. It all ends at the first fault.
  */
-class PartsReader {
+export class CompletedPartsParser {
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+  readonly #parser = new SaxesParser({ position: false });
   readonly #parts: CompletedPart[] = [];
   #depth = 0;
   /** The fields of the part that is being read, by their elements' names. */
   #fields = new Map<string, string>();
   #text = '';
   #attributes = 0;
+  /** Characters of the pieces since the last one with a tag in it. */
+  #pendingCharacters = 0;
 
-  read(xml: string): readonly CompletedPart[] {
-    const parser = new SaxesParser({ position: false });
+  constructor() {
+    const parser = this.#parser;
     parser.on('error', (error) => malformed(error));
     parser.on('doctype', () => malformed());
     parser.on('xmldecl', ({ encoding }) => {
@@ -59,11 +51,45 @@ class PartsReader {
     parser.on('text', (text) => this.#add(text));
     parser.on('cdata', (text) => this.#add(text));
     parser.on('closetag', ({ name }) => this.#close(name));
-    parser.write(xml).close();
+  }
+
+  /**
+   * Keeps nothing of the memory that it is given.
+   * @throws S3Error MalformedXML, InvalidPart, InvalidArgument, InvalidPartOrder; nothing more may be written then.
+   */
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.byteLength; at += pieceBytes) {
+      this.#parse(this.#decode(bytes.subarray(at, at + pieceBytes)));
+    }
+  }
+
+  /**
+   * @returns 1 to 10,000 parts with ascending numbers; entity tags with their quotes, whether the client sent them or not.
+   * @throws S3Error MalformedXML.
+   */
+  end(): readonly CompletedPart[] {
+    this.#parse(this.#decode());
+    this.#parser.close();
+    if (this.#parts.length === 0) malformed();
     return this.#parts;
   }
 
+  #decode(bytes?: Uint8Array): string {
+    try {
+      return bytes === undefined ? this.#decoder.decode() : this.#decoder.decode(bytes, { stream: true });
+    } catch (cause) {
+      malformed(cause);
+    }
+  }
+
+  #parse(text: string): void {
+    this.#pendingCharacters += text.length;
+    this.#parser.write(text);
+    if (this.#pendingCharacters > maxPendingCharacters) malformed();
+  }
+
   #open(name: string): void {
+    this.#pendingCharacters = 0;
     this.#depth++;
     if (this.#depth === 1 && name === 'CompleteMultipartUpload') return;
     if (this.#depth === 2 && name === 'Part') {
@@ -84,10 +110,13 @@ class PartsReader {
   }
 
   #close(name: string): void {
+    this.#pendingCharacters = 0;
     if (this.#depth === 3) this.#fields.set(name, this.#text.trim());
     if (this.#depth === 2) {
       if (this.#parts.length === maxParts) malformed();
-      this.#parts.push(toPart(this.#fields));
+      const part = toPart(this.#fields);
+      if (part.partNumber <= (this.#parts.at(-1)?.partNumber ?? 0)) throw new S3Error('InvalidPartOrder');
+      this.#parts.push(part);
     }
     this.#depth--;
   }

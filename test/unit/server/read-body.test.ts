@@ -138,6 +138,43 @@ describe('a body for which memory was reserved', () => {
   });
 });
 
+describe('bodies that have begun, while memory is exhausted', () => {
+  test('are read on one by one, each as long as it brings nothing, so that what they hold can come free', async () => {
+    vi.useFakeTimers();
+    try {
+      const first = createPushedBody({ budgetBytes: 4096 * kib, limits: { idleTimeoutSeconds: 5 } });
+      const { budget, room } = first;
+      const second = createPushedBody({ budget, room });
+      const unasked = createPushedBody({ budget, room });
+      for (const { push } of [first, second, unasked]) push(Buffer.alloc(1));
+      const pending = [first, second].map(async ({ reader }) => {
+        const held = await reader.read();
+        return reader.read().finally(() => held?.release());
+      });
+      for (let i = 0; i < 13; i++) budget.lend();
+      const late = createPushedBody({ budget, room });
+      const paused = () => [first, second, unasked, late].map(({ isPaused }) => isPaused());
+      await vi.advanceTimersByTimeAsync(0);
+      expect(paused()).toEqual([true, true, true, true]);
+      vi.advanceTimersByTime(1000);
+      expect(paused()).toEqual([false, true, true, true]);
+      budget.lend();
+      expect(paused()).toEqual([false, true, true, true]);
+      vi.advanceTimersByTime(1000);
+      expect(paused()).toEqual([false, false, true, true]);
+      second.push(Buffer.alloc(1));
+      expect(paused()).toEqual([false, true, true, true]);
+      vi.advanceTimersByTime(5000);
+      expect([first.timeouts, second.timeouts]).toEqual([['RequestTimeout'], []]);
+      first.reader.detach();
+      await expect(pending[0]).rejects.toBeInstanceOf(ClientGone);
+      expect((await pending[1])?.bytes.byteLength).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
 describe('ends', () => {
   test('a body whose client left rejects, and gives back what lay unread', async () => {
     const { reader, push, budget } = createPushedBody();
@@ -177,6 +214,24 @@ describe('ends', () => {
     reader.tick(9, limits);
     reader.tick(21, limits);
     expect(timeouts).toEqual(['RequestTimeout']);
+  });
+
+  test('an upload that is all there must be answered in time too', () => {
+    vi.useFakeTimers();
+    try {
+      const limits = { idleTimeoutSeconds: 1, uploadTimeoutSeconds: 3 };
+      const { push, timeouts, room } = createPushedBody({ limits });
+      push(Buffer.from('all'), true);
+      const answered = createPushedBody({ room, limits });
+      answered.push(Buffer.from('all'), true);
+      vi.advanceTimersByTime(3000);
+      expect(timeouts).toEqual([]);
+      answered.reader.detach();
+      vi.advanceTimersByTime(1000);
+      expect([timeouts, answered.timeouts]).toEqual([['RequestTimeout'], []]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("the server's own timer is re-armed while a body is read", () => {

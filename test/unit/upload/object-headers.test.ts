@@ -82,6 +82,11 @@ test('values stay as they are', () => {
   );
 });
 
+test('an empty content type is none: MinIO would guess one', () => {
+  expect(screen('PutObject', 'content-type', '').size).toBe(0);
+  expect(screen('CreateMultipartUpload', 'content-type', '', 'content-type', 'a/b').get('content-type')).toBe('a/b');
+});
+
 describe('refused', () => {
   test.each(['café', 'cut\ufffd', 'a\u0001', 'a\nb', 'a\u007f'])('the value %j', (value) => {
     for (const name of ['x-amz-meta-a', 'content-disposition', 'if-match']) {
@@ -100,6 +105,26 @@ describe('refused', () => {
       expect(codeOf(() => screen(operation, 'x-amz-checksum-md4', 'AAAA'))).toBe('InvalidRequest');
     }
   });
+
+  test.each(['snowball-auto-extract', 'minio-snowball-prefix', 'minio-object-perf', 'x-minio-internal-a'])(
+    'metadata that is a command to the backend: %s',
+    (name) => {
+      for (const operation of ['PutObject', 'CreateMultipartUpload'] as const) {
+        for (const value of ['true', 'false', '']) {
+          expect(codeOf(() => screen(operation, `x-amz-meta-${name}`, value))).toBe('NotImplemented');
+        }
+      }
+      expect(screen('PutObject', `x-amz-meta-a-${name}`, 'a').size).toBe(1);
+      expect(screen('UploadPart', `x-amz-meta-${name}`, 'true').size).toBe(0);
+    },
+  );
+
+  test.each(['x-minio-extract', 'x-minio-meta-a', 'x-minio-source-mtime', 'x-minio-replication-a'])(
+    'or rather never passed on: %s',
+    (name) => {
+      expect(screen('PutObject', name, 'true').size).toBe(0);
+    },
+  );
 
   test('If-None-Match with an entity tag', () => {
     expect(codeOf(() => screen('PutObject', 'if-none-match', '"a"'))).toBe('NotImplemented');

@@ -2,14 +2,15 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createFilesystemStorage } from '../../../../src/storage/filesystem/filesystem-storage.ts';
 import { failureOf } from '../../../contract/storage/counted-body.ts';
 import { listObjects, readObject } from '../../../contract/storage/filesystem-under-test.ts';
 import { createRandomBody } from '../../../support/random-body.ts';
+import { waitFor } from '../../../support/wait-for.ts';
 import { startChild } from './child-task.ts';
 
 const mib = 1024 * 1024;
@@ -65,6 +66,32 @@ describe('a start', () => {
     await utimes(path.join(folder, 'elsewhere-99999999-bb'), dayAndMore, dayAndMore);
     await createFilesystemStorage({ root }).checkReady('uploads', never);
     expect(await temporaryFiles()).toEqual(['elsewhere-99999999-aa']);
+  });
+
+  test("leaves what may still be written in a container that has this host's name", async () => {
+    const folder = path.join(bucketFolder, '%tmp');
+    await mkdir(folder, { recursive: true });
+    const name = `${createHash('sha256').update(hostname()).digest('hex').slice(0, 8)}-99999999-aa`;
+    await writeFile(path.join(folder, name), 'x');
+    await createFilesystemStorage({ root }).checkReady('uploads', never);
+    expect(await temporaryFiles()).toEqual([name]);
+  });
+
+  test('is not the last time: what grows old is removed later', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const storage = createFilesystemStorage({ root });
+    await storage.checkReady('uploads', never);
+    const file = path.join(bucketFolder, '%tmp', 'elsewhere-99999999-aa');
+    await writeFile(file, 'x');
+    vi.advanceTimersByTime(3_600_000);
+    await sleep(50);
+    expect(await temporaryFiles()).toHaveLength(1);
+    const dayAndMore = (Date.now() - 25 * 3_600_000) / 1000;
+    await utimes(file, dayAndMore, dayAndMore);
+    vi.advanceTimersByTime(3_600_000);
+    await waitFor(async () => (await temporaryFiles()).length === 0);
+    await storage.close();
+    vi.useRealTimers();
   });
 
   test('does not take what an earlier process of the same id has left for its own', async () => {
@@ -147,6 +174,13 @@ describe('a disk that takes no more', () => {
     // In blocks of 1,024 bytes (bash(1), ulimit): the kernel takes the last write but for its last 100 bytes.
     const child = startChild({ root, keys: ['one', 'two'], seed: 'f', sizeBytes: 1_024_100 }, 'ulimit -f 1000');
     expect(await child.outcomes).toEqual(Array(2).fill('InsufficientStorage EFBIG'));
+    expect(await temporaryFiles()).toEqual([]);
+    expect([...(await listObjects(bucketFolder)).keys()]).toEqual([]);
+  });
+
+  test('leaves no lock behind that nobody holds', async () => {
+    const child = startChild({ root, keys: ['empty'], seed: 'e', sizeBytes: 0 }, 'ulimit -f 0');
+    expect(await child.outcomes).toEqual(['InsufficientStorage EFBIG']);
     expect(await temporaryFiles()).toEqual([]);
     expect([...(await listObjects(bucketFolder)).keys()]).toEqual([]);
   });

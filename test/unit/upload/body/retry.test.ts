@@ -53,6 +53,17 @@ describe('withRetries', () => {
     expect(attempts).toBe(2);
   });
 
+  test('does not try again what can no longer be sent when the wait is over', async () => {
+    let attempts = 0;
+    let isWhole = true;
+    const failing = withRetries(() => (attempts++, Promise.reject(busy)), { retry, signal, mayRetry: () => isWhole });
+    setImmediate(() => {
+      isWhole = false;
+    });
+    await expect(failing).rejects.toBe(busy);
+    expect(attempts).toBe(1);
+  });
+
   test('ends a wait with the reason of the signal', async () => {
     const stop = new AbortController();
     const reason = new Error('client left');

@@ -3,66 +3,17 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
-import type { OutgoingBody, Stored } from '../../../../src/storage/storage.ts';
-import { ByteBudget } from '../../../../src/upload/body/byte-budget.ts';
 import { HeldPart } from '../../../../src/upload/body/held-part.ts';
 import { IncomingBody } from '../../../../src/upload/body/incoming-body.ts';
 import { fillPart, sendPartsWhileReceiving, sendWholeParts } from '../../../../src/upload/body/send-parts.ts';
 import { sendWhole } from '../../../../src/upload/body/send-whole.ts';
 import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
 import { Verifier } from '../../../../src/upload/body/verify.ts';
-import { createPushedBody, type PushedBody } from '../../../support/pushed-body.ts';
+import { createPushedBody } from '../../../support/pushed-body.ts';
+import { bytesOf, pushAll, settleMemory, stored, take, tick } from '../../../support/sent-body.ts';
 
 const kib = 1024;
 const retry = { maxAttempts: 3, baseDelayMs: 1, maxDelayMs: 2 };
-
-function bytesOf(length: number): Buffer {
-  const bytes = Buffer.alloc(length);
-  for (let i = 0; i < length; i++) bytes[i] = (i * 31 + (i >> 8)) & 0xff;
-  return bytes;
-}
-
-const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-/** Pushes the bytes cut at the given sizes, waiting while the connection is paused, as a client's kernel would. */
-async function pushAll(
-  body: PushedBody,
-  bytes: Buffer,
-  cuts: readonly number[],
-  until = bytes.byteLength,
-): Promise<void> {
-  let offset = 0;
-  for (let i = 0; offset < until; i++) {
-    while (body.isPaused()) await tick();
-    // A body cut into single bytes throughout would take minutes and show no more than its first thousand do.
-    const cut = Math.max(cuts[i % cuts.length] as number, i < 1000 ? 1 : 64 * kib);
-    const end = Math.min(until, offset + cut);
-    body.push(bytes.subarray(offset, end), end === bytes.byteLength);
-    offset = end;
-    if (i % 3 === 0) await tick();
-  }
-  if (bytes.byteLength === 0) body.push(bytes, true);
-}
-
-/** What a backend does with one attempt: takes everything, or fails after some bytes. */
-async function take(outgoing: OutgoingBody, failAfterBytes: number): Promise<Buffer> {
-  const taken: Buffer[] = [];
-  let takenBytes = 0;
-  for (let chunk = await outgoing.read(); chunk !== null; chunk = await outgoing.read()) {
-    taken.push(Buffer.from(chunk.bytes));
-    takenBytes += chunk.bytes.byteLength;
-    // Released later than taken, as after a write to a socket.
-    setImmediate(() => chunk.release());
-    if (takenBytes > failAfterBytes) {
-      await tick();
-      throw new S3Error('ServiceUnavailable', { retryable: true });
-    }
-  }
-  await tick();
-  return Buffer.concat(taken);
-}
-
-const stored: Stored = { etag: '"e"', headers: new Map() };
 
 function setUp(length: number | undefined, budgetBytes: number) {
   const pushed = createPushedBody({ length, budgetBytes });
@@ -77,15 +28,9 @@ function setUp(length: number | undefined, budgetBytes: number) {
   };
 }
 
-async function settleMemory(budget: ByteBudget): Promise<number> {
-  for (let i = 0; i < 20 && budget.lentBytes > 0; i++) await tick();
-  return budget.lentBytes;
-}
-
 const cutsArbitrary = fc.array(fc.integer({ min: 1, max: 600 * kib }), { minLength: 1, maxLength: 12 });
-const failuresArbitrary = fc.array(fc.option(fc.integer({ min: 0, max: 300 * kib }), { nil: undefined }), {
-  maxLength: 6,
-});
+const faultArbitrary = fc.record({ afterBytes: fc.integer({ min: 0, max: 300 * kib }), whileReading: fc.boolean() });
+const faultsArbitrary = fc.array(fc.option(faultArbitrary, { nil: undefined }), { maxLength: 6 });
 
 describe('parts sent while they are received', () => {
   test('carry the same bytes for any cut of the input and any failures that are retried', async () => {
@@ -94,8 +39,8 @@ describe('parts sent while they are received', () => {
         fc.integer({ min: 1, max: 3000 * kib }),
         fc.integer({ min: 20 * kib, max: 700 * kib }),
         cutsArbitrary,
-        failuresArbitrary,
-        async (length, partBytes, cuts, failures) => {
+        faultsArbitrary,
+        async (length, partBytes, cuts, faults) => {
           const bytes = bytesOf(length);
           const { pushed, body, memory, budget, signal } = setUp(length, 64 * 1024 * kib);
           const parts: Buffer[] = [];
@@ -103,8 +48,7 @@ describe('parts sent while they are received', () => {
           const sending = sendPartsWhileReceiving(body, {
             send: async (partNumber, outgoing) => {
               const attempt = (attempts[partNumber] = (attempts[partNumber] ?? 0) + 1);
-              const failAfter = attempt === 1 ? failures[partNumber - 1] : undefined;
-              parts[partNumber - 1] = await take(outgoing, failAfter ?? Number.POSITIVE_INFINITY);
+              parts[partNumber - 1] = await take(outgoing, attempt === 1 ? faults[partNumber - 1] : undefined);
               return stored;
             },
             memory,
@@ -134,7 +78,7 @@ describe('parts sent while they are received', () => {
     const sending = sendPartsWhileReceiving(body, {
       send: async (partNumber, outgoing) => {
         if (partNumber === 2) throw cause;
-        await take(outgoing, Number.POSITIVE_INFINITY);
+        await take(outgoing);
         return stored;
       },
       memory,
@@ -156,7 +100,7 @@ describe('parts sent while they are received', () => {
     const { pushed, body, memory, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
     const sending = sendPartsWhileReceiving(body, {
       send: async (_, outgoing) => {
-        await take(outgoing, Number.POSITIVE_INFINITY);
+        await take(outgoing);
         return stored;
       },
       memory,
@@ -166,7 +110,7 @@ describe('parts sent while they are received', () => {
       length: bytes.byteLength,
       partBytes: 500 * kib,
     });
-    await pushAll(pushed, bytes, [70 * kib], 1234 * kib);
+    await pushAll(pushed, bytes, [70 * kib], { until: 1234 * kib });
     pushed.reader.detach();
     await expect(sending).rejects.toThrow('client closed');
     memory.close();
@@ -212,8 +156,8 @@ describe('parts of a body of unknown length', () => {
       fc.asyncProperty(
         fc.integer({ min: 301 * kib, max: 3000 * kib }),
         cutsArbitrary,
-        failuresArbitrary,
-        async (length, cuts, failures) => {
+        faultsArbitrary,
+        async (length, cuts, faults) => {
           const partBytes = 300 * kib;
           const bytes = bytesOf(length);
           const { pushed, body, memory, budget, signal } = setUp(undefined, 64 * 1024 * kib);
@@ -227,10 +171,7 @@ describe('parts of a body of unknown length', () => {
             send: async (partNumber, outgoing) => {
               expect(outgoing.length).toBe(Math.min(partBytes, length - (partNumber - 1) * partBytes));
               const attempt = (attempts[partNumber] = (attempts[partNumber] ?? 0) + 1);
-              parts[partNumber - 1] = await take(
-                outgoing,
-                (attempt === 1 ? failures[partNumber - 1] : undefined) ?? Infinity,
-              );
+              parts[partNumber - 1] = await take(outgoing, attempt === 1 ? faults[partNumber - 1] : undefined);
               return stored;
             },
             memory,
@@ -264,7 +205,7 @@ describe('a body sent whole', () => {
     let taken: Buffer = Buffer.alloc(0);
     const sending = sendWhole(
       async (outgoing) => {
-        taken = await take(outgoing, ++attempts === 1 ? 200 * kib : Number.POSITIVE_INFINITY);
+        taken = await take(outgoing, ++attempts === 1 ? { afterBytes: 200 * kib, whileReading: true } : undefined);
         return stored;
       },
       { body, budget, retry, signal: signal.signal },

@@ -1,8 +1,8 @@
 // The journal across processes: entries of a living process are left alone, those of a killed one are found.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { isAbandoned } from '../../../../src/upload/open-uploads/process-lock.ts';
@@ -70,13 +70,19 @@ describe('isAbandoned', () => {
     const [folder] = await readdir(join(stateDir, 'open-uploads'));
     const path = join(stateDir, 'open-uploads', folder!);
     expect(await isAbandoned(path)).toBe(false);
-    const { hostname } = await import('node:os');
-    await writeFile(
-      join(path, 'process.json'),
-      JSON.stringify({ host: hostname(), pid: process.pid, started: 'earlier' }),
-    );
+    const own = JSON.parse(await readFile(join(path, 'process.json'), 'utf8')) as object;
+    await writeFile(join(path, 'process.json'), JSON.stringify({ ...own, started: 'earlier' }));
     expect(await isAbandoned(path)).toBe(true);
     await journal.close();
+  });
+
+  test('waits for a process whose host has the same name, but other process ids', async () => {
+    const owner = { host: hostname(), pid: 4_194_305, started: 'earlier' };
+    await writeFile(join(stateDir, 'process.json'), JSON.stringify(owner));
+    expect(await isAbandoned(stateDir)).toBe(false);
+    const longAgo = Date.now() / 1000 - 301;
+    await utimes(join(stateDir, 'process.json'), longAgo, longAgo);
+    expect(await isAbandoned(stateDir)).toBe(true);
   });
 
   test('waits for a process of another host, and for a folder that has no lock yet', async () => {

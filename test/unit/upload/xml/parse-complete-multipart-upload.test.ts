@@ -1,7 +1,14 @@
 // CompleteMultipartUpload documents, right and wrong.
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
-import { parseCompleteMultipartUpload } from '../../../../src/upload/xml/parse-complete-multipart-upload.ts';
+import type { CompletedPart } from '../../../../src/storage/storage.ts';
+import { CompletedPartsParser } from '../../../../src/upload/xml/parse-complete-multipart-upload.ts';
+
+function parse(xml: string): readonly CompletedPart[] {
+  const parser = new CompletedPartsParser();
+  parser.write(Buffer.from(xml));
+  return parser.end();
+}
 
 const part = (number: number | string, etag = '"a"', more = ''): string =>
   `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag>${more}</Part>`;
@@ -11,7 +18,7 @@ const attributes = (count: number): string => Array.from({ length: count }, (_, 
 
 function codeOf(xml: string): string {
   try {
-    parseCompleteMultipartUpload(xml);
+    parse(xml);
   } catch (error) {
     if (error instanceof S3Error) return error.code;
     throw error;
@@ -32,7 +39,7 @@ describe('right', () => {
           <ChecksumSHA1>c</ChecksumSHA1><ChecksumSHA256>d</ChecksumSHA256>
         </Part>
       </CompleteMultipartUpload>\n`;
-    expect(parseCompleteMultipartUpload(xml)).toEqual([
+    expect(parse(xml)).toEqual([
       { partNumber: 1, etag: '"e1"', checksums: [['crc32', 'AAAAAA==']] },
       {
         partNumber: 3,
@@ -50,33 +57,76 @@ describe('right', () => {
   test.each(['e', '"e"', '&quot;e&quot;', '&#34;e&#x22;', ' \n e ', '<![CDATA["e"]]>', '&#x65;', '<!-- -->"e<?pi?>"'])(
     'an entity tag written %s',
     (written) => {
-      expect(parseCompleteMultipartUpload(list(part(1, written)))).toEqual([{ partNumber: 1, etag: '"e"' }]);
+      expect(parse(list(part(1, written)))).toEqual([{ partNumber: 1, etag: '"e"' }]);
     },
   );
 
   test.each(['<?xml version="1.0"?>', '<?xml version="1.0" encoding="utf-8" standalone="yes"?>', '\ufeff', '<!-- -->'])(
     'after %j',
     (start) => {
-      expect(parseCompleteMultipartUpload(start + list(part(1)))).toHaveLength(1);
+      expect(parse(start + list(part(1)))).toHaveLength(1);
     },
   );
 
   test('attributes are not looked at', () => {
     const xml = `<CompleteMultipartUpload ${attributes(16)}>${part(1)}</CompleteMultipartUpload>`;
-    expect(parseCompleteMultipartUpload(xml)).toHaveLength(1);
+    expect(parse(xml)).toHaveLength(1);
   });
 
   test('an empty checksum is none', () => {
-    expect(parseCompleteMultipartUpload(list(part(1, 'e', '<ChecksumSHA1/>')))).toEqual([
-      { partNumber: 1, etag: '"e"' },
-    ]);
+    expect(parse(list(part(1, 'e', '<ChecksumSHA1/>')))).toEqual([{ partNumber: 1, etag: '"e"' }]);
   });
 
   test('10,000 parts', () => {
     const parts = Array.from({ length: 10_000 }, (_, i) => part(i + 1));
-    expect(parseCompleteMultipartUpload(list(...parts)).at(-1)).toEqual({ partNumber: 10_000, etag: '"a"' });
+    expect(parse(list(...parts)).at(-1)).toEqual({ partNumber: 10_000, etag: '"a"' });
     expect(codeOf(list(...parts, part(10_001)))).toBe('MalformedXML');
   });
+});
+
+describe('as it comes', () => {
+  test('byte by byte, also within characters and at the ends of lines', () => {
+    const xml = `\ufeff<?xml version="1.0"?>\r\n<!-- \u{1f991}é -->${list(part(1, '&quot;e&quot;'), '\r\n', part(2))}`;
+    const parser = new CompletedPartsParser();
+    for (const byte of Buffer.from(xml)) parser.write(Buffer.of(byte));
+    expect(parser.end()).toEqual(parse(xml));
+    expect(parse(xml)).toHaveLength(2);
+  });
+
+  test('it ends at the first fault', () => {
+    const parser = new CompletedPartsParser();
+    expect(() => parser.write(Buffer.from('<CompleteMultipartUpload><Other>'))).toThrow(S3Error);
+  });
+
+  test.each([
+    ['white space', '', ' '],
+    ['a comment', '<!--', 'x'],
+    ['a processing instruction', '<?x ', 'x'],
+    ["an element's name", '<', 'x'],
+    ["an attribute's value", '<Part a="', 'x'],
+    ['a field', '<Part><ETag>', 'x'],
+    ['CDATA', '<Part><ETag><![CDATA[', 'x'],
+  ])('what has no end is not kept: %s', (_, start, filling) => {
+    const parser = new CompletedPartsParser();
+    parser.write(Buffer.from(`<CompleteMultipartUpload>${start}`));
+    const filled = Buffer.alloc(1000, filling);
+    const write = (): void => {
+      for (let bytes = 0; bytes < 100_000; bytes += filled.length) parser.write(filled);
+    };
+    expect(write).toThrow(S3Error);
+  });
+
+  test('a document may be long, when there are tags in it', () => {
+    const parts = Array.from({ length: 10_000 }, (_, i) => part(i + 1, 'a'.repeat(200)));
+    expect(parse(list(...parts))).toHaveLength(10_000);
+  });
+});
+
+test.each([Buffer.of(0xff), Buffer.from('é').subarray(0, 1)])('text that is not UTF-8 is MalformedXML', (bytes) => {
+  const xml = Buffer.concat([Buffer.from(`${list(part(1))}<!-- -->`), bytes]);
+  const parser = new CompletedPartsParser();
+  const write = (): unknown => (parser.write(xml), parser.end());
+  expect(write).toThrow(S3Error);
 });
 
 describe('MalformedXML', () => {

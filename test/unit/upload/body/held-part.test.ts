@@ -1,0 +1,147 @@
+// A part between the client and the backend: every attempt gets all of it, and what is kept is given back when memory is wanted.
+import { describe, expect, test } from 'vitest';
+import type { Chunk } from '../../../../src/http.ts';
+import type { OutgoingBody } from '../../../../src/storage/storage.ts';
+import { ByteBudget, slabBytes } from '../../../../src/upload/body/byte-budget.ts';
+import { HeldPart } from '../../../../src/upload/body/held-part.ts';
+import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
+
+/** A budget of 16 slabs; from 12 on it is tight. */
+function setUp() {
+  const budget = new ByteBudget(16 * slabBytes);
+  const memory = new UploadMemory(budget);
+  const part = new HeldPart(memory, undefined);
+  const lend = (slabs: number) => Array.from({ length: slabs }, () => budget.lend());
+  return { budget, memory, part, lend };
+}
+
+/** A chunk of one slab, all of it this letter. */
+function chunkOf(budget: ByteBudget, letter: string): Chunk {
+  const slab = budget.lend();
+  slab.bytes.fill(letter.charCodeAt(0));
+  return { bytes: slab.bytes, release: () => slab.release() };
+}
+
+const append = (part: HeldPart, budget: ByteBudget, letters: string): void => {
+  for (const letter of letters) part.append(chunkOf(budget, letter));
+};
+
+async function read(attempt: OutgoingBody): Promise<Chunk> {
+  const chunk = await attempt.read();
+  if (chunk === null) throw new Error('the part has ended');
+  return chunk;
+}
+
+const letterOf = (chunk: Chunk): string => String.fromCodePoint(chunk.bytes[0] ?? 0);
+
+async function send(attempt: OutgoingBody, count = Number.POSITIVE_INFINITY): Promise<string> {
+  let sent = '';
+  while (sent.length < count) {
+    const chunk = await attempt.read();
+    if (chunk === null) break;
+    sent += letterOf(chunk);
+    chunk.release();
+  }
+  return sent;
+}
+
+describe('a second attempt', () => {
+  test('keeps what it has yet to send, and gives back what it has sent, when memory gets tight', async () => {
+    const { budget, memory, part, lend } = setUp();
+    append(part, budget, 'abcd');
+    expect(await send(part.startAttempt(), 4)).toBe('abcd');
+    expect(memory.keptBytes).toBe(4 * slabBytes);
+    const second = part.startAttempt();
+    expect(memory.keptBytes).toBe(0);
+    expect(await send(second, 1)).toBe('a');
+    lend(8);
+    expect(budget.lentBytes).toBe(11 * slabBytes);
+    lend(1);
+    part.end();
+    expect(await send(second)).toBe('bcd');
+    expect(part.canBeSent).toBe(false);
+    expect(budget.lentBytes).toBe(9 * slabBytes);
+  });
+
+  test('gets what arrives while the first, which has failed, still waits for it', async () => {
+    const { budget, part } = setUp();
+    append(part, budget, 'ab');
+    const first = part.startAttempt();
+    expect(await send(first, 2)).toBe('ab');
+    const leftBehind = first.read();
+    const second = part.startAttempt();
+    await expect(leftBehind).rejects.toThrow('sent again');
+    await expect(first.read()).rejects.toThrow('sent again');
+    expect(await send(second, 1)).toBe('a');
+    append(part, budget, 'c');
+    part.end();
+    expect(await send(second)).toBe('bc');
+    part.close();
+    expect(budget.lentBytes).toBe(0);
+  });
+
+  test.each([
+    ['before it is sent again', 0],
+    ['after it is sent again', 1],
+  ])('has its bytes to itself when the first lets go of them late, %s', async (_, sentBefore) => {
+    const { budget, part, lend } = setUp();
+    append(part, budget, 'ab');
+    const late = await read(part.startAttempt());
+    const second = part.startAttempt();
+    const taken = sentBefore === 0 ? undefined : await read(second);
+    lend(12);
+    late.release();
+    const chunk = taken ?? (await read(second));
+    expect(letterOf(chunk)).toBe('a');
+    expect(budget.lentBytes).toBe(14 * slabBytes);
+    chunk.release();
+    expect(budget.lentBytes).toBe(13 * slabBytes);
+    part.end();
+    expect(await send(second)).toBe('b');
+    expect(budget.lentBytes).toBe(12 * slabBytes);
+  });
+
+  test('leaves nothing behind when the part is closed before the first has let go', async () => {
+    const { budget, part } = setUp();
+    append(part, budget, 'ab');
+    const late = await read(part.startAttempt());
+    part.startAttempt();
+    part.close();
+    expect(budget.lentBytes).toBe(slabBytes);
+    late.release();
+    expect(budget.lentBytes).toBe(0);
+  });
+});
+
+test('what is sent while memory is tight is given back, and wakes the upload that waits for it', async () => {
+  const { budget, memory, part, lend } = setUp();
+  append(part, budget, 'abcd');
+  lend(12);
+  let hasRoom = false;
+  const waiting = memory.room().then(() => (hasRoom = true));
+  await Promise.resolve();
+  expect(hasRoom).toBe(false);
+  expect(await send(part.startAttempt(), 4)).toBe('abcd');
+  expect(budget.lentBytes).toBe(12 * slabBytes);
+  await waiting;
+});
+
+test('a part that must be whole lies in what was set aside only once that is granted, and never makes room', async () => {
+  const { budget, memory } = setUp();
+  const part = new HeldPart(memory, undefined, true);
+  append(part, budget, 'ab');
+  expect(budget.tryReserve(8 * slabBytes)).toBe(true);
+  expect(budget.freeBytes).toBe(6 * slabBytes);
+  part.setReserved();
+  expect(budget.freeBytes).toBe(8 * slabBytes);
+  append(part, budget, 'cd');
+  expect(budget.freeBytes).toBe(8 * slabBytes);
+  part.end();
+  expect(await send(part.startAttempt())).toBe('abcd');
+  memory.dropKept();
+  expect(await send(part.startAttempt())).toBe('abcd');
+  part.close();
+  expect(budget.freeBytes).toBe(8 * slabBytes);
+  budget.unreserve(8 * slabBytes);
+  expect([budget.lentBytes, budget.freeBytes]).toEqual([0, budget.budgetBytes]);
+});
