@@ -14,6 +14,8 @@ export interface CorsPolicy {
   fieldsFor(request: CorsRequest): HttpResponse['headers'];
   /** The answer to a preflight, less the fields of `fieldsFor`. @throws S3Error AccessForbidden. */
   answerPreflight(headers: RequestHeaders): HttpResponse;
+  /** Whether pages of the origin may send the visitor's cookies along. */
+  allowsCredentials(origin: string): boolean;
 }
 
 /** What this proxy serves, and no more: in the order in which people look for them. */
@@ -66,6 +68,29 @@ export function answerPreflight(policy: CorsPolicy | undefined, headers: Request
   throw new S3Error('AccessForbidden', { detail: 'CORSResponse: CORS is not enabled for this bucket.' });
 }
 
+/**
+ * For requests that a cookie alone lets in. Browsers send some of a foreign page's without a preflight (`POST ?uploads` is one),
+ * and the visitor's cookies with them. What has no Origin is of no page, or a GET or HEAD, which changes nothing (Fetch
+ * Standard, section "Origin header").
+ * @throws S3Error AccessForbidden unless the page is of the host that is asked, or its origin may send credentials.
+ */
+export function refuseForeignPage(
+  policy: CorsPolicy | undefined,
+  { headers, host }: Pick<HttpRequest, 'headers' | 'host'>,
+): void {
+  const origin = headers.get('origin');
+  if (origin === undefined || isOriginOf(host, origin) || policy?.allowsCredentials(origin) === true) return;
+  throw new S3Error('AccessForbidden', { detail: 'A page of this origin may not upload with a cookie.' });
+}
+
+/** Whatever the scheme: a proxy in front that nobody was told of may have taken TLS off. */
+function isOriginOf(host: string, origin: string): boolean {
+  if (!URL.canParse(origin)) return false;
+  const { protocol, host: pageHost } = new URL(origin);
+  const own = `${protocol}//${host}`;
+  return pageHost !== '' && URL.canParse(own) && new URL(own).host === pageHost;
+}
+
 export function createCorsPolicy(config: CorsConfig): CorsPolicy {
   const findGrant = createGrantFinder(config);
   const isAllowedHeader = createHeaderMatcher(config.allowedHeaders);
@@ -92,10 +117,13 @@ export function createCorsPolicy(config: CorsConfig): CorsPolicy {
       if (requested.length > 0) fields.push(['Access-Control-Allow-Headers', requested.join(', ')]);
       return { status: 204, headers: fields };
     },
+    allowsCredentials: (origin) => findGrant(origin)?.includes(credentialsField) === true,
   };
 }
 
 type Grant = readonly (readonly [name: string, value: string])[];
+
+const credentialsField = ['Access-Control-Allow-Credentials', 'true'] as const;
 
 /** Credentials are for origins that are listed by name; `null` is the name of every sandboxed page, so it names none. */
 function createGrantFinder({
@@ -111,7 +139,7 @@ function createGrantFinder({
     const toThis = ['Access-Control-Allow-Origin', origin] as const;
     const isListed = listed.has(origin);
     if (isListed && allowCredentials && origin !== 'null') {
-      return [toThis, ['Access-Control-Allow-Credentials', 'true']];
+      return [toThis, credentialsField];
     }
     if (toAll !== undefined) return toAll;
     return isListed || patterns.some((matches) => matches(origin)) ? [toThis] : undefined;

@@ -19,6 +19,7 @@ export function errorResponse(error: unknown, { requestId, resource }: ErrorResp
   const content =
     element('Code', known.code) +
     element('Message', known.message) +
+    known.elements.map(([name, text]) => element(name, text)).join('') +
     (region === undefined ? '' : element('Region', region)) +
     element('Resource', resource) +
     element('RequestId', requestId);

@@ -12,7 +12,6 @@ const table = {
   ConditionalRequestConflict: [409, 'A conflicting conditional operation is in progress against this resource.'],
   EntityTooLarge: [413, 'Your proposed upload exceeds the maximum allowed object size.'],
   EntityTooSmall: [400, 'Your proposed upload is smaller than the minimum allowed size.'],
-  ExpiredToken: [400, 'The provided token has expired.'],
   IncompleteBody: [400, 'You did not provide the number of bytes specified by the Content-Length HTTP header.'],
   InsufficientStorage: [507, 'There is not enough storage left for this upload.'],
   InternalError: [500, 'An internal error occurred. Try again.'],
@@ -66,6 +65,8 @@ export interface S3ErrorOptions {
   readonly cause?: unknown;
   /** Header fields that the answer must carry (Allow, WWW-Authenticate). */
   readonly headers?: readonly (readonly [string, string])[];
+  /** What S3 says of this code besides, in the error document. */
+  readonly elements?: readonly (readonly [name: string, text: string])[];
   /** True when the same attempt may succeed if it is made again (set by storage backends). */
   readonly retryable?: boolean;
   /** How long the backend asked to be left alone; sent as Retry-After. */
@@ -80,6 +81,7 @@ export class S3Error extends Error {
   readonly code: string;
   readonly status: number;
   readonly headers: readonly (readonly [string, string])[];
+  readonly elements: readonly (readonly [name: string, text: string])[];
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
 
@@ -88,6 +90,7 @@ export class S3Error extends Error {
     this.code = options.passed?.code ?? code;
     this.status = options.passed?.status ?? table[code][0];
     this.headers = options.headers ?? [];
+    this.elements = options.elements ?? [];
     this.retryable = options.retryable ?? false;
     this.retryAfterMs = options.retryAfterMs;
   }

@@ -30,7 +30,12 @@ export function presignCommand(config: Config, given: PresignArguments, nowMs: n
   if (!methods.includes(method)) throw new Error(`--method is one of ${methods.join(', ')}`);
   const expiresSeconds = /^\d{1,6}$/.test(expires) ? Number(expires) : 0;
   if (expiresSeconds < 1 || expiresSeconds > 604_800) throw new Error('--expires is a number of seconds up to 604800');
-  const { path, sigv4 } = findBucket(config, given.bucket);
+  const { path, name, sigv4 } = findBucket(config, given.bucket);
+  // The URL is made before there is a body.
+  if (!sigv4.allowUnsignedPayload)
+    throw new Error(
+      `bucket ${name} takes only bodies that are signed (allow_unsigned_payload), and this would sign none`,
+    );
   const base = findOrigin(config, given.url);
   return presignUrl({
     method,
@@ -43,7 +48,13 @@ export function presignCommand(config: Config, given: PresignArguments, nowMs: n
   });
 }
 
-function findBucket({ buckets }: Config, name: string | undefined): { path: string; sigv4: SigV4Config } {
+interface SigningBucket {
+  readonly path: string;
+  readonly name: string;
+  readonly sigv4: SigV4Config;
+}
+
+function findBucket({ buckets }: Config, name: string | undefined): SigningBucket {
   const bucket =
     name === undefined
       ? buckets.find((one) => !one.isPattern && sigV4Of(one) !== undefined)
@@ -53,7 +64,7 @@ function findBucket({ buckets }: Config, name: string | undefined): { path: stri
   }
   const sigv4 = sigV4Of(bucket);
   if (sigv4 === undefined) throw new Error(`bucket ${bucket.name} takes no signatures (auth.sigv4)`);
-  return { path: bucket.pathPrefix ?? `/${name}`, sigv4 };
+  return { path: bucket.pathPrefix ?? `/${name}`, name: bucket.name, sigv4 };
 }
 
 /** As the proxy picks: of the patterns that match, the one that says most. */

@@ -27,7 +27,7 @@ export function createAuthenticator(auth: AuthConfig, services: AuthServices): A
     return async ({ headers: own, rawQuery }) => {
       // What a presigned URL asks for counts, though nobody checks who has signed it.
       const headers = mayHoldFields.test(rawQuery) ? hoistParameters(own, parseQuery(rawQuery)) : own;
-      return { principal: anonymous, payload: readPayload(headers), headers };
+      return { principal: anonymous, payload: readPayload(headers), headers, isByCookie: false, claim: undefined };
     };
   }
   const readToken = auth.jwt && createTokenReader(auth.jwt.tokenSources);
@@ -35,15 +35,15 @@ export function createAuthenticator(auth: AuthConfig, services: AuthServices): A
   const verifySignature: SigV4Verifier | undefined = auth.sigv4 && createSigV4Verifier(auth.sigv4, services);
 
   return async (request, trace) => {
-    const token = readToken?.(request);
+    const presented = readToken?.(request);
     const signature = verifySignature && readSignature(request);
-    if (token !== undefined && signature !== undefined)
+    if (presented !== undefined && signature !== undefined)
       throw new S3Error('InvalidArgument', { detail: twoCredentials });
     if (signature !== undefined) return (verifySignature as SigV4Verifier)(request, signature);
     if (verifyToken === undefined) throw new S3Error('AccessDenied');
-    if (token === undefined) throw unauthorized();
+    if (presented === undefined) throw unauthorized();
     const { headers } = request;
-    const principal = await verifyToken(token, trace);
+    const principal = await verifyToken(presented.token, trace);
     if (mayHoldFields.test(request.rawQuery)) refuseParameters(parseQuery(request.rawQuery));
     const payload = readPayload(headers);
     if (payload.kind === 'aws-chunked' && payload.isSigned) {
@@ -51,7 +51,7 @@ export function createAuthenticator(auth: AuthConfig, services: AuthServices): A
         detail: 'Signed chunks need a request that is signed with AWS4-HMAC-SHA256.',
       });
     }
-    return { principal, payload, headers };
+    return { principal, payload, headers, isByCookie: presented.isCookie, claim: undefined };
   };
 }
 

@@ -14,6 +14,14 @@ export interface Authentication {
   readonly payload: Payload;
   /** The fields that the operation sees: the request's own, and those that a presigned URL carries in its query. */
   readonly headers: RequestHeaders;
+  /** Whether a cookie lets it in: browsers add those by themselves, whoever's page asks. */
+  readonly isByCookie: boolean;
+  /**
+   * Uses the signature up, where it is good for one request: to be called before anything is done, and as late as can be, as
+   * what is refused until then may be sent again. Undefined where there is nothing to use up.
+   * @throws S3Error as `ReplayGuard` does.
+   */
+  readonly claim: (() => Promise<void>) | undefined;
 }
 
 export interface AuthServices {
@@ -25,6 +33,12 @@ export interface AuthServices {
   readonly watchFetch?: WatchFetch | undefined;
   /** The keys of a bucket's identity provider could not be fetched: called at most once in each cool-down. */
   readonly onFetchFailed?: (error: unknown) => void;
+  /** Counts tokens that were found good before, and so are believed. */
+  readonly cacheHits?: HitCounter | undefined;
+}
+
+export interface HitCounter {
+  value: number;
 }
 
 /** What a client should have signed. Credentials and what may be some are masked. */

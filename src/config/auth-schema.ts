@@ -4,6 +4,7 @@ import { jwtAlgorithms, type JwtAlgorithm } from './config.ts';
 import { findPatternFault } from './find-pattern-fault.ts';
 import { findPublicKeyFault } from './find-public-key-fault.ts';
 import { findSecretFault } from './find-secret-fault.ts';
+import { isKeyDocument } from './is-key-document.ts';
 import { isMapping } from './rules-between-values.ts';
 import { flag, seconds, text, textWithout } from './scalars.ts';
 
@@ -41,17 +42,22 @@ function findQueryNameFault(name: string): string | undefined {
   return isOfS3 ? 'must not be a name that S3 uses' : undefined;
 }
 
+/** Of such fields the token would be stored as metadata, sent to the backend, or mean something else besides. */
+function findHeaderNameFault(name: string): string | undefined {
+  if (name.toLowerCase() === 'authorization') return 'must not be Authorization: use bearer';
+  const isTaken =
+    /^(?:x-amz-.*|content-.*|if-.*|x-forwarded-.*|access-control-.*|accept.*|host|cookie|origin|referer|date|range|expect|expires|cache-control|user-agent|connection|transfer-encoding|te|trailer|upgrade|traceparent|tracestate)$/i.test(
+      name,
+    );
+  return isTaken ? 'must not be a name that S3 or HTTP uses' : undefined;
+}
+
 const tokenSource = z.discriminatedUnion(
   'type',
   [
     z.strictObject({ type: z.literal('bearer') }),
     z.strictObject({ type: z.literal('query'), name: textWithout(findQueryNameFault) }),
-    z.strictObject({
-      type: z.literal('header'),
-      name: textWithout((name) =>
-        name.toLowerCase() === 'authorization' ? 'must not be Authorization: use bearer' : undefined,
-      ).and(tokenName),
-    }),
+    z.strictObject({ type: z.literal('header'), name: textWithout(findHeaderNameFault).and(tokenName) }),
     z.strictObject({ type: z.literal('cookie'), name: tokenName }),
   ],
   { error: 'must have a type: bearer, query, header or cookie' },
@@ -71,11 +77,17 @@ function leastSecretBytes(algorithms: readonly JwtAlgorithm[]): number {
   return Math.max(...algorithms.map((name) => (name.startsWith('HS') ? Number(name.slice(2)) / 8 : 0)));
 }
 
+/** Everybody may have a public key, and could sign tokens if it were the secret. */
+function findJwtSecretFault(secret: string): string | undefined {
+  if (isKeyDocument(secret)) return 'must not be a key in PEM, DER or JWK, which others may have: use public_key';
+  return findSecretFault(secret);
+}
+
 const jwt = z
   .strictObject({
     algorithm: jwtAlgorithm().optional(),
     algorithms: z.array(jwtAlgorithm()).min(1).optional(),
-    secret: textWithout((secret) => findSecretFault(secret)).optional(),
+    secret: textWithout(findJwtSecretFault).optional(),
     public_key: text().optional(),
     jwks_url: textWithout(findJwksUrlFault).optional(),
     cache_ttl_seconds: seconds(1).prefault(300),
@@ -117,7 +129,7 @@ function checkJwtKey(value: JwtBlock, context: z.RefinementCtx): void {
   else if (typeof value.public_key === 'string') {
     const message = findPublicKeyFault(value.public_key, algorithms);
     if (message !== undefined) fault(['public_key'], message);
-  } else if (typeof value.secret === 'string' && findSecretFault(value.secret) === undefined) {
+  } else if (typeof value.secret === 'string' && findJwtSecretFault(value.secret) === undefined) {
     const message = findSecretFault(value.secret, leastSecretBytes(algorithms));
     if (message !== undefined) fault(['secret'], message);
   }

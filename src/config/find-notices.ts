@@ -8,6 +8,7 @@ type ParsedJwt = NonNullable<ParsedBucket['auth']['jwt']>;
 export function findNotices(config: ParsedConfig): string[] {
   return [
     ...config.buckets.flatMap(findAuthNotices),
+    ...(config.redis === undefined ? config.buckets.flatMap(findReplayNotices) : []),
     ...config.buckets.flatMap(findAuthzNotices),
     ...config.buckets.flatMap(findCorsNotices),
     ...config.buckets.flatMap(findBackendNotices),
@@ -38,11 +39,22 @@ function findJwtNotices(
   if (sources.some(({ type }) => type === 'query')) {
     notices.push(`bucket ${name}: tokens are taken from the query, which other servers on the way may log`);
   }
+  if (sources.some(({ type }) => type === 'cookie')) {
+    notices.push(
+      `bucket ${name}: tokens are taken from cookies, which browsers add for pages of other sites too unless they are SameSite=Strict or Lax`,
+    );
+  }
   return notices;
 }
 
+function findReplayNotices({ name, auth }: ParsedBucket): string[] {
+  if (!auth.enabled || auth.sigv4?.reject_replays !== true) return [];
+  return [`bucket ${name}: reject_replays without redis.url, so used signatures are forgotten when the process ends`];
+}
+
 function findAuthzNotices({ name, authz }: ParsedBucket): string[] {
-  if (authz?.enabled !== true) return [];
+  if (authz === undefined) return [];
+  if (!authz.enabled) return [`bucket ${name}: authz.enabled is false, so no policy engine is asked`];
   const notices: string[] = [];
   if (authz.fail_mode === 'open') {
     notices.push(

@@ -6,7 +6,8 @@
  */
 const placeholder = new RegExp(
   [
-    'changeme|changethis|changeit|replaceme|replacethis|^your.{0,24}(?:secret|key)|placeholder',
+    'changeme|changethis|changeit|pleasechange|replaceme|replacethis|^your.{0,24}(?:secret|key)|placeholder',
+    '^todo|beforedeploy|^secretkey|^thisisa.{0,16}(?:secret|key)|password[0-9]',
     'examplekey|examplesecret|atleast256bits',
     'minioadmin|rustfsadmin',
     'fordevelopment|developmentonly|devonly|fortesting|testonly|donotuse|dontuse|insecure|notsecure|notforproduction',
@@ -16,6 +17,10 @@ const placeholder = new RegExp(
 );
 /** A text that is written twice is as strong as the text: from here on that may be enough. */
 const longestRepeated = 16;
+/** Characters at the end by which such a text is made to look like another. */
+const longestTail = 4;
+/** Sixteen hex digits at random have fewer once in two million times. */
+const leastDifferent = 5;
 
 /**
  * What is wrong with the secret, or undefined.
@@ -25,13 +30,17 @@ export function findSecretFault(secret: string, minBytes = 32): string | undefin
   if (secret.includes('${')) return 'must not hold a ${ that was never filled in';
   if (Buffer.byteLength(secret, 'utf8') < minBytes) return `must have at least ${minBytes} bytes`;
   if (placeholder.test(secret.toLowerCase().replaceAll(/[^a-z0-9]/g, ''))) return 'is a placeholder: choose a secret';
-  if (repeatsItself(secret)) return 'must not be the same few characters again and again';
+  const isMonotonous = new Set(secret).size < leastDifferent || repeatsItself(secret);
+  if (isMonotonous) return 'must not be the same few characters again and again';
   return undefined;
 }
 
-/** The last repetition may be cut short. */
-function repeatsItself(text: string): boolean {
-  const longest = Math.min(longestRepeated, Math.floor(text.length / 2));
-  for (let length = 1; length <= longest; length++) if (text.startsWith(text.slice(length))) return true;
+/** The last repetition may be cut short, and something else may follow it. */
+function repeatsItself(secret: string): boolean {
+  for (let tail = 0; tail <= longestTail; tail++) {
+    const text = secret.slice(0, secret.length - tail);
+    const longest = Math.min(longestRepeated, Math.floor(text.length / 2));
+    for (let length = 1; length <= longest; length++) if (text.startsWith(text.slice(length))) return true;
+  }
   return false;
 }

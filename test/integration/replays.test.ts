@@ -1,6 +1,8 @@
 // Signatures that are accepted once, by proxies that agree through a real Redis.
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import path from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { presignUrl } from '../../src/auth/sigv4/presign.ts';
@@ -8,11 +10,25 @@ import { createReplayGuard } from '../../src/auth/sigv4/create-replay-guard.ts';
 import { createRedisReplayGuard } from '../../src/auth/sigv4/redis-replay-guard.ts';
 import type { ReplayGuard } from '../../src/auth/sigv4/replay-guard.ts';
 import { S3Error } from '../../src/errors.ts';
+import { startOpa } from '../servers/start-opa.ts';
 import { startRedis, type RedisServer } from '../servers/start-redis.ts';
-import { sendRequest } from '../support/send-request.ts';
+import { openRawConnection } from '../support/raw-connection.ts';
+import { sendRequest, type Answer } from '../support/send-request.ts';
 import { sha256 } from '../support/sigv4.ts';
 import { startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
+
+const credential = { accessKey: 'AKIDREPLAY', secretKey: 'a-secret-key-for-replays-0123456789' };
+const sigv4 = { access_key: credential.accessKey, secret_key: credential.secretKey, reject_replays: true };
+const presigning = { method: 'PUT', region: 'us-east-1', service: 's3', expiresSeconds: 60, credential };
+/** @returns path and query of a URL that is signed now. */
+const presignPath = (proxy: RunningProxy, target: string): string =>
+  presignUrl({ ...presigning, url: `${proxy.url}${target}`, nowMs: Date.now() }).slice(proxy.url.length);
+/** Sends the same URL each time. */
+function presignedPut(proxy: RunningProxy, target: string): () => Promise<Answer> {
+  const signed = presignPath(proxy, target);
+  return () => sendRequest({ url: proxy.url, method: 'PUT', path: signed, body: 'hello' });
+}
 
 let redis: RedisServer;
 beforeAll(async () => {
@@ -221,6 +237,63 @@ test('/ready names a Redis that is away, where signatures are accepted once', as
   await again.stop();
 });
 
+test('while Redis is away nothing is stored, and a presigned URL is not used up', async () => {
+  const server = await startRedis();
+  const config = {
+    redis: { url: server.url },
+    buckets: [{ name: 'uploads', filesystem: { root: './data' }, auth: { sigv4 } }],
+  };
+  const proxy = await startProxy({ config });
+  const put = presignedPut(proxy, '/uploads/a');
+  await server.stop();
+  const { status, body } = await put();
+  expect([status, body]).toEqual([503, expect.stringContaining('<Code>ServiceUnavailable</Code>')]);
+  const stored = path.join(proxy.folder, 'data/uploads/a');
+  await expect(readFile(stored)).rejects.toThrow('ENOENT');
+
+  const again = await startRedis(server.port);
+  expect((await put()).status).toBe(200);
+  expect(await readFile(stored, 'utf8')).toBe('hello');
+  expect((await put()).status).toBe(403);
+  await proxy.stop();
+  await again.stop();
+});
+
+test('what is answered 503 before anything is done does not use a signature up', async () => {
+  const policy = 'package mizuchi\n\ndefault allow := true\n';
+  const opa = await startOpa({ policy });
+  const onDisk = (name: string) => ({ name, filesystem: { root: './data' }, auth: { sigv4 } });
+  const proxy = await startProxy({
+    config: {
+      server: { limits: { max_concurrent_uploads: 1, queue_timeout_seconds: 0 } },
+      buckets: [onDisk('uploads'), { ...onDisk('asked'), authz: { opa: { url: opa.url } } }],
+    },
+  });
+  const first = await openRawConnection(proxy.url);
+  const { host } = new URL(proxy.url);
+  await first.write(
+    `PUT ${presignPath(proxy, '/uploads/first')} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 5\r\n\r\n`,
+  );
+  await waitFor(async () => (await proxy.health()).uploads === 1);
+  const put = presignedPut(proxy, '/uploads/second');
+  const { status, headers } = await put();
+  expect([status, headers['retry-after']]).toEqual([503, '1']);
+  await first.write('hello');
+  expect((await first.readAnswer()).status).toBe(200);
+  first.destroy();
+  expect((await put()).status).toBe(200);
+  expect((await put()).status).toBe(403);
+
+  await opa.stop();
+  const putAsked = presignedPut(proxy, '/asked/key');
+  expect((await putAsked()).status).toBe(503);
+  const again = await startOpa({ policy, port: opa.port });
+  await waitFor(async () => (await putAsked()).status === 200);
+  expect((await putAsked()).status).toBe(403);
+  await proxy.stop();
+  await again.stop();
+});
+
 test.each([0, 1, 2, 3, 5, 8])(
   'a guard that is closed while it connects leaves no connection behind (%i)',
   async (turns) => {
@@ -266,11 +339,8 @@ describe('the password of Redis is not told', () => {
 });
 
 describe('two proxies', () => {
-  const credential = { accessKey: 'AKIDREPLAY', secretKey: 'a-secret-key-for-replays-0123456789' };
-  const presigning = { method: 'PUT', region: 'us-east-1', service: 's3', expiresSeconds: 60 };
   let proxies: RunningProxy[];
   beforeAll(async () => {
-    const sigv4 = { access_key: credential.accessKey, secret_key: credential.secretKey, reject_replays: true };
     const config = {
       redis: { url: redis.url },
       buckets: [{ name: 'uploads', filesystem: { root: './data' }, auth: { sigv4 } }],
@@ -284,9 +354,7 @@ describe('two proxies', () => {
   test('accept a presigned URL once between them', async () => {
     // Signed for one name, as if both stood behind one balancer.
     const host = 'uploads.example';
-    const url = new URL(
-      presignUrl({ ...presigning, url: `http://${host}/uploads/a%20b`, nowMs: Date.now(), credential }),
-    );
+    const url = new URL(presignUrl({ ...presigning, url: `http://${host}/uploads/a%20b`, nowMs: Date.now() }));
     const path = `${url.pathname}${url.search}`;
     const put = (proxy: RunningProxy) =>
       sendRequest({ url: proxy.url, method: 'PUT', path, headers: { host }, body: 'hello' });

@@ -1,5 +1,6 @@
 // Uploads that are signed as S3 clients sign them, in every form of payload, into a real store and read back.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startMinio } from '../servers/start-minio.ts';
 import { startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
 import { createRandomBody } from '../support/random-body.ts';
@@ -261,6 +262,24 @@ test('a token is taken beside signatures, and nothing without either', async () 
   expect((await bucket.put('token', 'x')).status).toBe(200);
   const answer = await sendRequest({ url: bucket.proxy.url, method: 'PUT', path: '/uploads/nobody', body: 'x' });
   expect([answer.status, answer.headers['www-authenticate']]).toEqual([401, 'Bearer realm="mizuchi"']);
+});
+
+test.each([1000, 8 * mib])('an SDK whose clock is an hour off sets it, and uploads %i bytes', async (sizeBytes) => {
+  const client = new S3Client({
+    endpoint: bucket.proxy.url,
+    region: credential.region,
+    credentials: { accessKeyId: credential.accessKey, secretAccessKey: credential.secretKey },
+    forcePathStyle: true,
+  });
+  const body = bytesOf('clock', sizeBytes);
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 });
+  try {
+    await client.send(new PutObjectCommand({ Bucket: 'uploads', Key: `clock-${sizeBytes}`, Body: body }));
+  } finally {
+    vi.useRealTimers();
+  }
+  expect((await bucket.stored.readBytes(`clock-${sizeBytes}`)).equals(body)).toBe(true);
+  client.destroy();
 });
 
 test('clients learn the region that they must sign for', async () => {

@@ -1,7 +1,7 @@
 // Which origins may do what, and what browsers are told of it.
 import { describe, expect, test } from 'vitest';
 import type { CorsConfig } from '../../src/config/config.ts';
-import { answerPreflight, createCorsPolicy, isPreflight, type CorsRequest } from '../../src/cors.ts';
+import { answerPreflight, createCorsPolicy, isPreflight, refuseForeignPage, type CorsRequest } from '../../src/cors.ts';
 import { S3Error } from '../../src/errors.ts';
 import { RequestHeaders, type HttpResponse } from '../../src/http.ts';
 
@@ -190,6 +190,53 @@ describe('credentials', () => {
   ])('are not allowed by %s to %s', (entry, origin) => {
     const fields = fieldsFor({ allowedOrigins: [entry], allowCredentials: true }, origin);
     expect(fields.has('access-control-allow-credentials')).toBe(false);
+  });
+});
+
+describe('pages that come with a cookie', () => {
+  const isLetIn = (host: string, origin: string | undefined, config?: Partial<CorsConfig>): boolean => {
+    try {
+      refuseForeignPage(config && policyOf(config), { host, headers: putFrom(origin).headers });
+      return true;
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'AccessForbidden', status: 403 });
+      return false;
+    }
+  };
+
+  test.each([
+    ['up.example', 'https://up.example'],
+    ['up.example', 'http://up.example'],
+    ['UP.example:443', 'https://up.example'],
+    ['up.example:8443', 'https://up.example:8443'],
+    ['[::1]:8080', 'http://[::1]:8080'],
+    ['up.example', undefined],
+  ])('to %s from %s', (host, origin) => {
+    expect(isLetIn(host, origin)).toBe(true);
+  });
+
+  test.each([
+    ['up.example', 'https://evil.example'],
+    ['up.example', 'https://up.example.evil.example'],
+    ['up.example', 'https://sub.up.example'],
+    ['up.example:8443', 'https://up.example'],
+    ['up.example', 'null'],
+    ['up.example', ''],
+    ['up.example', 'https://up.example, https://evil.example'],
+    ['', 'null'],
+    ['', 'file://'],
+    ['', 'https://evil.example'],
+  ])('not to %j from %j', (host, origin) => {
+    expect(isLetIn(host, origin)).toBe(false);
+  });
+
+  test('of other origins only where those may send credentials', () => {
+    expect(isLetIn('up.example', listed, { allowCredentials: true })).toBe(true);
+    expect(isLetIn('up.example', listed, {})).toBe(false);
+    for (const allowedOrigins of [['*'], ['https://*.example.com'], ['null']]) {
+      expect(isLetIn('up.example', listed, { allowedOrigins, allowCredentials: true })).toBe(false);
+      expect(isLetIn('up.example', 'null', { allowedOrigins, allowCredentials: true })).toBe(false);
+    }
   });
 });
 

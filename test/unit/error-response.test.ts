@@ -38,6 +38,11 @@ test('who signed for the wrong region is told the right one', () => {
   expect(new XMLParser().parse(body ?? '').Error.Region).toBe('eu-west-1');
 });
 
+test('what S3 says besides stands behind the message', () => {
+  const answer = errorResponse(new S3Error('RequestTimeTooSkewed', { elements: [['ServerTime', '<now>']] }), options);
+  expect(answer.body).toContain('</Message><ServerTime>&lt;now&gt;</ServerTime><Resource>');
+});
+
 test('the cause is for the log alone', () => {
   const error = new S3Error('ServiceUnavailable', { cause: new Error('secret') });
   expect(JSON.stringify(errorResponse(error, options))).not.toContain('secret');

@@ -26,6 +26,7 @@ const buckets = [
   bucket('first', sigv4Config, '/up/loads'),
   bucket('team-x-*', other),
   bucket('second', other),
+  bucket('hashed', { ...sigv4Config, allowUnsignedPayload: false }),
 ];
 const address = { host: '127.0.0.1', port: 8080 };
 
@@ -99,6 +100,7 @@ describe('what is wrong is said', () => {
     [{ key: 'k', expires: 'x' }, '--expires'],
     [{ key: 'k', bucket: 'unknown' }, 'no bucket named unknown'],
     [{ key: 'k', bucket: 'open' }, 'bucket open takes no signatures'],
+    [{ key: 'k', bucket: 'hashed' }, 'bucket hashed takes only bodies that are signed'],
     [{ key: 'k', 'access-key': 'AK9' }, 'no credential with the access key AK9'],
     [{ key: 'k', url: 'up.example' }, '--url'],
     [{ key: 'k', url: 'ftp://up.example' }, '--url'],

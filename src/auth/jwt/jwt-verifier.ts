@@ -5,7 +5,7 @@ import type { CallTrace } from '../../call-trace.ts';
 import type { JwtConfig, JwksConfig } from '../../config/config.ts';
 import { S3Error } from '../../errors.ts';
 import type { JwtPrincipal } from '../principal.ts';
-import type { WatchFetch } from '../authentication.ts';
+import type { HitCounter, WatchFetch } from '../authentication.ts';
 import { unauthorized } from '../unauthorized.ts';
 import { createClaimsCheck } from './claim-rules.ts';
 import { fetchKeySet, type FetchedKeySet } from './fetch-key-set.ts';
@@ -22,6 +22,7 @@ export interface JwtVerifierOptions {
   /** The identity provider's keys could not be fetched: called at most once in each cool-down. */
   readonly onFetchFailed?: ((error: unknown) => void) | undefined;
   readonly watchFetch?: WatchFetch | undefined;
+  readonly cacheHits?: HitCounter | undefined;
 }
 
 /** Base64url, three times: jose would also take white space and padding, and so many spellings of one token. */
@@ -42,6 +43,7 @@ const maxKeysTried = 16;
  */
 export function createJwtVerifier(config: JwtConfig, services: JwtVerifierOptions = {}): JwtVerifier {
   const { issuer, audience, clockSkewSeconds } = config;
+  const { cacheHits = { value: 0 } } = services;
   // RFC 9864, section 2.2: Ed25519 is the new name of what EdDSA means here.
   const algorithms = config.algorithms.flatMap((name) => (name === 'EdDSA' ? [name, 'Ed25519'] : [name]));
   const source: KeySource =
@@ -63,7 +65,10 @@ export function createJwtVerifier(config: JwtConfig, services: JwtVerifierOption
 
   return async (token, trace) => {
     const hit = known.get(token);
-    if (hit !== undefined && hit.keys === source.current() && isNow(hit, clockSkewSeconds)) return hit.principal;
+    if (hit !== undefined && hit.keys === source.current() && isNow(hit, clockSkewSeconds)) {
+      cacheHits.value++;
+      return hit.principal;
+    }
     if (!compactJws.test(token)) throw unauthorized('not a compact JWS');
     const { claims, keys } = await verify(token, trace);
     const brokenRule = findBrokenRule(claims);

@@ -3,28 +3,35 @@ import type { TokenSource } from '../../config/config.ts';
 import type { HttpRequest, RequestHeaders } from '../../http.ts';
 import { parseQuery } from '../../uri/parse-query.ts';
 
+export interface PresentedToken {
+  readonly token: string;
+  readonly isCookie: boolean;
+}
+
 /**
  * Undefined when no source has a token. What is empty, or given more than once so that two readers could choose different
  * ones, is a token all the same: one that cannot be right.
  * @throws S3Error InvalidURI for a query that cannot be decoded.
  */
-export type TokenReader = (request: Pick<HttpRequest, 'headers' | 'rawQuery'>) => string | undefined;
+export type TokenReader = (request: CarryingRequest) => PresentedToken | undefined;
+
+type CarryingRequest = Pick<HttpRequest, 'headers' | 'rawQuery'>;
 
 const broken = '';
 
 /** @param sources the first that is present in a request counts, whatever the later ones hold. */
 export function createTokenReader(sources: readonly TokenSource[]): TokenReader {
-  const readers = sources.map(toReader);
+  const readers = sources.map((source) => ({ read: toReader(source), isCookie: source.type === 'cookie' }));
   return (request) => {
-    for (const read of readers) {
+    for (const { read, isCookie } of readers) {
       const token = read(request);
-      if (token !== undefined) return token;
+      if (token !== undefined) return { token, isCookie };
     }
     return undefined;
   };
 }
 
-function toReader(source: TokenSource): TokenReader {
+function toReader(source: TokenSource): (request: CarryingRequest) => string | undefined {
   switch (source.type) {
     case 'bearer':
       return ({ headers }) => readBearer(headers);

@@ -25,7 +25,7 @@ import { fromHttpDate, parseTimestamp } from './timestamp.ts';
  * The body is not looked at: `payload` of what is returned says what it must be.
  * @throws S3Error as http-api has it: AuthorizationHeaderMalformed or AuthorizationQueryParametersError, InvalidAccessKeyId,
  * InvalidToken, RequestTimeTooSkewed, AccessDenied, SignatureDoesNotMatch; InvalidRequest, InvalidArgument, NotImplemented,
- * InvalidURI; what the replay guard throws.
+ * InvalidURI.
  */
 export type SigV4Verifier = (request: AuthRequest, signature: PresentedSignature) => Promise<Authentication>;
 
@@ -46,7 +46,7 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
     const found = known.get(presented.accessKey);
     if (found === undefined) throw new S3Error('InvalidAccessKeyId');
     checkSessionToken(found.credential.sessionToken, presented, request.headers);
-    const expiresAtMs = checkTime(presented, signedAtMs, config.maxClockSkewMs);
+    const expiresAtMs = checkTime(presented, { timestamp, signedAtMs }, config.maxClockSkewMs);
 
     const { headers, canonical } = canonicalise(request, presented);
     const key = found.keyOf(presented.scope.date);
@@ -61,9 +61,14 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
     const payload = readPayload(headers, () =>
       startChunkSignatures({ ...key, timestamp, seedSignature: presented.signature }),
     );
-    if (config.rejectReplays) await replays.claim(presented.signature, expiresAtMs);
     const { subject, accessKey: accessKeyId } = found.credential;
-    return { principal: { kind: 'sigv4', subject, accessKeyId, expiresAtMs }, payload, headers };
+    return {
+      principal: { kind: 'sigv4', subject, accessKeyId, expiresAtMs },
+      payload,
+      headers,
+      isByCookie: false,
+      claim: config.rejectReplays ? async () => replays.claim(presented.signature, expiresAtMs) : undefined,
+    };
   };
 }
 
@@ -113,11 +118,21 @@ function checkSessionToken(expected: string | undefined, presented: PresentedSig
 }
 
 /** @returns the last millisecond in which the signature is accepted. */
-function checkTime(presented: PresentedSignature, signedAtMs: number, skewMs: number): number {
+function checkTime(
+  presented: PresentedSignature,
+  { timestamp, signedAtMs }: { readonly timestamp: string; readonly signedAtMs: number },
+  skewMs: number,
+): number {
   const nowMs = Date.now();
   if (presented.form === 'header') {
-    if (Math.abs(nowMs - signedAtMs) > skewMs) throw new S3Error('RequestTimeTooSkewed');
-    return signedAtMs + skewMs;
+    if (Math.abs(nowMs - signedAtMs) <= skewMs) return signedAtMs + skewMs;
+    throw new S3Error('RequestTimeTooSkewed', {
+      elements: [
+        ['RequestTime', timestamp],
+        ['ServerTime', `${new Date(nowMs).toISOString().slice(0, 19)}Z`],
+        ['MaxAllowedSkewMilliseconds', String(skewMs)],
+      ],
+    });
   }
   const expiresAtMs = signedAtMs + presented.expiresSeconds * 1000;
   if (nowMs < signedAtMs - skewMs) throw new S3Error('AccessDenied', { detail: 'Request is not valid yet' });
@@ -170,11 +185,11 @@ function refuseUnsignedPayload(payloadHash: string): void {
   });
 }
 
-/** Fields and parameters that hold no credential; one that is not known here may be anybody's. */
+/** Fields and parameters that hold no credential; one that is not known here may be anybody's. With an `uploadId` an upload can be gone on with. */
 const harmlessFields =
   /^(?:host|date|range|expect|accept.*|user-agent|cache-control|expires|if-.*|content-.*|amz-sdk-.*|x-amz-(?!security-token$|.*customer-key$).*)$/;
 const harmlessParameters =
-  /^(?:uploads|uploadId|partNumber|x-id|versionId|location|max-parts|part-number-marker|x-amz-(?!security-token$|.*customer-key$).*)$/i;
+  /^(?:uploads|partNumber|x-id|versionId|location|max-parts|part-number-marker|x-amz-(?!security-token$|.*customer-key$).*)$/i;
 const mask = '***';
 
 function maskSecrets(canonical: CanonicalRequest): CanonicalRequest {

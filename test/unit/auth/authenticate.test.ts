@@ -70,6 +70,7 @@ describe('where nobody is asked for credentials', () => {
         principal: { kind: 'anonymous' },
         payload: plain,
         headers: one.headers,
+        isByCookie: false,
       });
     }
   });
@@ -90,8 +91,9 @@ describe('where tokens are taken', () => {
       request({ cookie: `a=b; session=${token}` }),
     ];
     for (const way of ways) {
-      const { principal, payload, headers } = await authenticate(way);
+      const { principal, payload, headers, isByCookie } = await authenticate(way);
       expect(principal).toMatchObject({ kind: 'jwt', subject: 'alice' });
+      expect(isByCookie).toBe(way.headers.has('cookie'));
       expect(payload).toEqual(plain);
       expect(headers).toBe(way.headers);
     }

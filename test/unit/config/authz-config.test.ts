@@ -62,15 +62,15 @@ openfga:
   model_id: ${storeId}
   ca_file: fga-ca.pem
   client_credentials: { issuer: i, audience: a, client_id: c, client_secret: ClientSecretHere }
-  user: { abort: "app:{azp}" }
-  relation: { upload: [writer, member], list_parts: viewer }
+  user: { upload: "user:{sub}", abort: "app:{azp}", list_parts: "user:{sub}" }
+  relation: { upload: [writer, member], abort: writer, list_parts: viewer }
   object: ["bucket:{bucket}", "folder:{key.ancestors}"]
   contextual_tuples: [{ user: "user:{sub}", relation: member, object: "group:{groups}" }]
   consistency: higher_consistency
 `;
 const fullText = `{${JSON.stringify(parse(full)).slice(1, -1)}}`;
 
-test('every setting arrives in the program’s own units; what an action is not given is the default', () => {
+test('every setting arrives in the program’s own units', () => {
   expect(authzOf(fullText)).toEqual({
     failMode: 'open',
     opa: {
@@ -116,7 +116,9 @@ test('a refusal is remembered no longer than a permission', () => {
 test('off is as good as absent', () => {
   expect(authzOf('{ enabled: false }')).toBeUndefined();
   expect(authzOf('{ enabled: false, fail_mode: open, opa: { url: "${OPA}" } }')).toBeUndefined();
-  expect(load('{ enabled: false, fail_mode: open, opa: { url: "http://opa" } }').notices).toEqual([]);
+  expect(load('{ enabled: false, fail_mode: open, opa: { url: "http://opa" } }').notices).toEqual([
+    'bucket uploads: authz.enabled is false, so no policy engine is asked',
+  ]);
 });
 
 test('said at start: what is let through, and what others can read', () => {

@@ -160,9 +160,10 @@ describe('policy engines', () => {
     ),
     openfga(`model_id: ${id}, api_token: abc, consistency: higher_consistency`),
     openfga('client_credentials: { issuer: i, audience: a, client_id: c, client_secret: s }'),
-    openfga('user: "user:{tenant.id}-{sub}", relation: [writer, member], object: ["bucket:{bucket}", "file:{key}"]'),
-    openfga('relation: { upload: [writer, "can_{role}"], abort: admin }, user: { list_parts: "app:{azp}" }'),
-    openfga('object: { upload: "folder:{key.ancestors}" }'),
+    openfga('user: "user:{tenant.id}/{sub}", relation: [writer, member], object: ["bucket:{bucket}", "file:{key}"]'),
+    openfga('relation: { upload: [writer, "can_{role}"], abort: admin, list_parts: admin }'),
+    openfga('user: { upload: "user:{sub}", abort: "app:{azp}", list_parts: "group:{team}#{role}" }'),
+    openfga('object: "folder:{bucket}/{tenant}/{key.ancestors}"'),
     openfga('contextual_tuples: [{ user: "user:{sub}", relation: member, object: "group:{groups}" }]'),
     openfga('contextual_tuples: [{ user: "folder:{key.ancestors}", relation: parent, object: "file:{key}" }]'),
     openfga('ca_file: ca.pem'),
@@ -217,14 +218,32 @@ describe('policy engines', () => {
     [openfga('user: "{sub}"'), '.openfga.user', 'must be type:id'],
     [openfga('user: [a, b]'), '.openfga.user', 'must be text, or a mapping of upload, abort and list_parts'],
     [openfga('user: "folder:{key.ancestors}"'), '.openfga.user', 'must not hold {key.ancestors}'],
-    [openfga('user: { abort: "a:{sub}-{key.ancestors}" }'), '.openfga.user.abort', 'must not hold {key.ancestors}'],
+    [openfga('user: "a:{sub}/{key.ancestors}"'), '.openfga.user', 'must not hold {key.ancestors}'],
+    ...['user: "user:{a}-{b}"', 'object: "x:{a}{b}"', 'object: "x:{a}-{key}"', 'relation: "{a}_{b}"'].map((setting) => [
+      openfga(setting),
+      `.openfga.${setting.split(':')[0]}`,
+      'must have a / between two names',
+    ]),
+    ...['user: { upload: "a:b", abort: "a:b" }', 'relation: { upload: writer }', 'object: {}'].map((setting) => [
+      openfga(setting),
+      `.openfga.${setting.split(':')[0]}`,
+      'each of them',
+    ]),
     [openfga('relation: "{key.ancestors}"'), '.openfga.relation', 'must not hold {key.ancestors}'],
-    [openfga('user: { abort: "{x" }'), '.openfga.user.abort', 'must have its braces in pairs'],
-    [openfga('relation: { delete: a }'), '.openfga.relation.delete', 'unknown key'],
+    [
+      openfga('user: { upload: "a:b", abort: "{x", list_parts: "a:b" }'),
+      '.openfga.user.abort',
+      'must have its braces in pairs',
+    ],
+    [openfga('relation: { upload: a, abort: a, list_parts: a, delete: a }'), '.openfga.relation.delete', 'unknown key'],
     [openfga('relation: []'), '.openfga.relation', 'must have at least 1'],
     [openfga('relation: 1'), '.openfga.relation', 'must be text, a list of texts, or a mapping'],
     [openfga('relation: [writer, "a b"]'), '.openfga.relation[1]', 'must be the name of a relation'],
-    [openfga('object: { upload: ["bucket:a", "{bucket}"] }'), '.openfga.object.upload[1]', 'must be type:id'],
+    [
+      openfga('object: { upload: ["bucket:a", "{bucket}"], abort: "a:b", list_parts: "a:b" }'),
+      '.openfga.object.upload[1]',
+      'must be type:id',
+    ],
     [
       openfga('contextual_tuples: [{ user: "a:b", relation: c }]'),
       '.openfga.contextual_tuples[0].object',
@@ -261,6 +280,7 @@ describe('what a bucket asks of uploads', () => {
     'key_template: "{yyyy}{mm}-{sub}{uuid}{ext}"',
     'key_template: "{sub}/{tenant.id}/{uuid}"',
     'required_metadata: [Album]',
+    'refused_headers: [X-Amz-Object-Lock-*, x-amz-meta-*, x-amz-meta-a, content-type, x-amz-tagging, x-amz-s*, "*"]',
     'forced_headers: { Content-Type: a/b, x-amz-meta-a: "{a}{b}", x-amz-server-side-encryption: AES256 }',
     'forced_headers: { x-amz-object-lock-mode: GOVERNANCE, x-amz-server-side-encryption-aws-kms-key-id: a }',
   ])('%s', (settings) => {
@@ -301,6 +321,16 @@ describe('what a bucket asks of uploads', () => {
     ['key_template: "{sub}{tenant}{uuid}"', 'key_template', 'must have a / between two claims'],
     ['required_metadata: [x-amz-meta-a]', 'required_metadata[0]', 'must be the name without x-amz-meta-'],
     ['required_metadata: ["a b"]', 'required_metadata[0]', 'must be a header name'],
+    ...['x-amz-storage', 'x-amz-object-lok-*', 'authorization', 'x-amz-date', 'x-amz-*-mode'].map((name) => [
+      `refused_headers: ["${name}"]`,
+      'refused_headers[0]',
+      'must be the name of a header that goes to the backend, or the beginning of one and *',
+    ]),
+    ...['x-amz-meta-Snowball-Auto-Extract', 'x-amz-meta-minio-snowball-prefix', 'x-amz-meta-x-minio-a'].map((name) => [
+      `forced_headers: { ${name}: "true" }`,
+      `forced_headers.${name}`,
+      'would have the backend do more than store',
+    ]),
     ['forced_headers: { expires: "{" }', 'forced_headers.expires', 'must have its braces in pairs'],
     ['forced_headers: { expires: ä }', 'forced_headers.expires', 'must be printable US-ASCII'],
     ['forced_headers: { expires: "a\\nb: c" }', 'forced_headers.expires', 'must be printable US-ASCII'],
@@ -413,6 +443,21 @@ describe('jwt', () => {
     [`public_key: ${p256}, algorithm: ES256`],
   ])('{ %s } is sound', (settings) => {
     expect(jwtFaults(settings)).toEqual([]);
+  });
+
+  test.each(['X-Amz-Meta-Token', 'host', 'Cookie', 'Content-Type', 'If-Match', 'cache-control', 'Date', 'traceparent'])(
+    'a token cannot be in the field %s',
+    (name) => {
+      const sources = `secret: ${secret}, token_sources: [{ type: header, name: ${name} }]`;
+      expect(jwtFaults(sources)).toEqual([['.token_sources[0].name', 'must not be a name that S3 or HTTP uses']]);
+    },
+  );
+
+  test('a public key is no secret: everybody could sign with it', () => {
+    const message = 'must not be a key in PEM, DER or JWK, which others may have: use public_key';
+    for (const settings of [`secret: ${p256}`, `secret: ${p256}, algorithm: HS512`]) {
+      expect(jwtFaults(settings)).toEqual([['.secret', message]]);
+    }
   });
 
   const oneKey = 'needs exactly one of secret, public_key and jwks_url';

@@ -23,6 +23,8 @@ function noticesOf(written: Written): readonly string[] {
 const jwks = (url: string, more = '') => `algorithm: RS256, jwks_url: "${url}"${more}`;
 const s3 = (endpoint: string) => `s3: { endpoint: "${endpoint}", access_key: a, secret_key: b }`;
 const root = 'filesystem: { root: ./data }';
+const byCookie = `${jwt}, token_sources: [{ type: cookie, name: session }]`;
+const once = '{ sigv4: { access_key: AKIDALICE, secret_key: kJ3nV8sQ2wX5zB7c, reject_replays: true } }';
 const byQuery = `${jwt}, token_sources: [{ type: query, name: token }]`;
 const otlp = (endpoint: string, headers = '{ authorization: Bearer }') =>
   `tracing: { enabled: true, otlp: { endpoint: "${endpoint}", headers: ${headers} } }`;
@@ -30,6 +32,8 @@ const otlp = (endpoint: string, headers = '{ authorization: Bearer }') =>
 test.each<[what: string, written: Written, said: readonly RegExp[]]>([
   ['nobody is asked who he is', { auth: '{ enabled: false }' }, [/auth\.enabled is false/]],
   ['tokens in the query', { jwt: byQuery }, [/tokens are taken from the query/]],
+  ['tokens in cookies', { jwt: byCookie }, [/tokens are taken from cookies.*SameSite/]],
+  ['signatures that a restart forgets', { auth: once }, [/reject_replays without redis\.url.*forgotten/]],
   ['keys over http', { jwt: jwks('http://idp/keys', ', audience: a') }, [/jwks_url is http/]],
   ['keys and no audience', { jwt: jwks('https://idp/keys') }, [/jwks_url without audience/]],
   ['a backend over http', { bucket: s3('http://minio:9000') }, [/s3\.endpoint is http/]],
@@ -69,6 +73,7 @@ test.each<[what: string, written: Written]>([
   ['every origin with bearers', { bucket: `${root}, cors: { allowed_origins: ["*"] }` }],
   ['other machines through a proxy', { rest: 'server: { address: "0.0.0.0:80", trusted_proxies: ["10.0.0.0/8"] }' }],
   ['Redis on this machine', { rest: 'redis: { url: "redis://[::1]:6379" }' }],
+  ['signatures that Redis remembers', { auth: once, rest: 'redis: { url: "rediss://redis:6379" }' }],
   ['Redis with TLS', { rest: 'redis: { url: "rediss://redis:6379" }' }],
   ['metrics that are off', { rest: 'metrics: { enabled: false, address: 0.0.0.0 }' }],
   ['keys in spans that are off', { rest: 'tracing: { include_keys: true }' }],

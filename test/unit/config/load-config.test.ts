@@ -68,6 +68,7 @@ describe('defaults', () => {
               keyPattern: '',
               keyTemplate: '',
               requiredMetadata: [],
+              refusedHeaders: [],
               forcedHeaders: {},
               bindMultipartToCreator: false,
             },
@@ -172,6 +173,7 @@ buckets:
       key_pattern: "[a-z]+"
       key_template: "{yyyy}/{uuid}{ext}"
       required_metadata: [From, album]
+      refused_headers: [x-amz-tagging, X-Amz-Object-Lock-*]
       forced_headers: { Cache-Control: no-store, X-Amz-Meta-By: "{sub}" }
       bind_multipart_to_creator: true
       retry: { max_attempts: 1, base_delay_ms: 7, max_delay_ms: 7 }
@@ -186,6 +188,7 @@ tracing:
     protocol: http/protobuf
     timeout_seconds: 2.5
     compression: none
+    ca_file: collector.pem
     headers: { Authorization: x }
   sampling: { strategy: ratio, ratio: 0.25 }
   batch: { max_queue_size: 10, scheduled_delay_millis: 20, max_export_batch_size: 5 }
@@ -287,6 +290,7 @@ logging:
             keyPattern: '[a-z]+',
             keyTemplate: '{yyyy}/{uuid}{ext}',
             requiredMetadata: ['from', 'album'],
+            refusedHeaders: ['x-amz-tagging', 'x-amz-object-lock-*'],
             forcedHeaders: { 'cache-control': 'no-store', 'x-amz-meta-by': '{sub}' },
             bindMultipartToCreator: true,
           },
@@ -304,6 +308,7 @@ logging:
         protocol: 'http/protobuf',
         timeoutMs: 2500,
         compression: 'none',
+        caFile: 'collector.pem',
         headers: { Authorization: 'x' },
       },
       sampling: { strategy: 'ratio', ratio: 0.25 },
@@ -321,6 +326,7 @@ logging:
     },
     notices: [
       'bucket uploads: tokens are taken from the query, which other servers on the way may log',
+      'bucket uploads: tokens are taken from cookies, which browsers add for pages of other sites too unless they are SameSite=Strict or Lax',
       'bucket uploads: s3.endpoint is http://, so whoever stands on the way can read what is uploaded',
       'ui.enabled is true, so whoever reaches the proxy sees the names of its buckets at /',
       'tracing.include_keys is true, so spans hold object keys',

@@ -37,6 +37,7 @@ test('everything that it can say', () => {
     OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20abc,x-tenant=1',
     OTEL_EXPORTER_OTLP_TIMEOUT: '2500',
     OTEL_EXPORTER_OTLP_COMPRESSION: 'none',
+    OTEL_EXPORTER_OTLP_CERTIFICATE: './collector.pem',
     OTEL_TRACES_SAMPLER: 'traceidratio',
     OTEL_TRACES_SAMPLER_ARG: '0.25',
     OTEL_BSP_SCHEDULE_DELAY: '1000',
@@ -51,6 +52,7 @@ test('everything that it can say', () => {
       protocol: 'http/protobuf',
       timeoutMs: 2500,
       compression: 'none',
+      caFile: './collector.pem',
       headers: { authorization: 'Basic abc', 'x-tenant': '1' },
     },
     sampling: { strategy: 'ratio', ratio: 0.25 },
@@ -144,6 +146,30 @@ test.each([
   expect(notices).toHaveLength(1);
   expect(notices[0]).toMatch(new RegExp(`^${variable} is ignored: must `, 'u'));
   expect(notices[0]).not.toContain('password');
+});
+
+test.each([
+  'OTEL_EXPORTER_OTLP_CLIENT_KEY',
+  'OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE',
+  'OTEL_EXPORTER_OTLP_INSECURE',
+  'OTEL_BSP_EXPORT_TIMEOUT',
+  'OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT',
+  'OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT',
+])('%s has no effect, which is told where spans are exported', (variable) => {
+  expect(ignored(load(on, { [variable]: 'password' }))).toEqual([`${variable} has no effect`]);
+  expect(ignored(load(on, { [variable]: ' ' }))).toEqual([]);
+  expect(ignored(load('', { [variable]: 'password' }))).toEqual([]);
+});
+
+test('what is for other signals, for other parts or for others is not told', () => {
+  const env = {
+    OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: 'a',
+    OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: 'http://a',
+    OTEL_PROPAGATORS: 'tracecontext,baggage',
+    OTEL_TRACES_SAMPLER_ARG: '0.1',
+    OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: '100',
+  };
+  expect(ignored(load(on, env))).toEqual([]);
 });
 
 test('an argument that is no ratio is as good as none', () => {

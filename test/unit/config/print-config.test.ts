@@ -24,6 +24,7 @@ buckets:
       key_pattern: ".+"
       key_template: "{uuid}"
       required_metadata: [album]
+      refused_headers: [x-amz-tagging]
       forced_headers: { cache-control: no-store, x-amz-server-side-encryption-customer-key: CustomerKeyHere }
       bind_multipart_to_creator: true
   - { name: "a-*", s3: {}, auth: { enabled: false } }

@@ -107,6 +107,12 @@ describe('secrets', () => {
     'MySuperSecretKeyThatNobodyWillEverGuess',
     'abcdefghijklmnopqrstuvwxyz-0123456789',
     '0123456789abcdef0123456789abcdef0123456789abcde_',
+    'secret-key-for-jwt-signing-please-change',
+    'secret key of the tokens of this server',
+    'todo-set-a-real-secret-before-deploy!!',
+    'a better one is needed before deployment',
+    'password1234password5678password90',
+    'thisisasecretkeythatislongenough!!',
   ])('%s is a placeholder', (secret) => {
     expect(findSecretFault(secret)).toBe('is a placeholder: choose a secret');
   });
@@ -123,6 +129,10 @@ describe('secrets', () => {
     'hunter2'.repeat(5),
     'Zx8Qm2Lp7Vr4Tn9K'.repeat(2),
     'dragonfly dragonfly dragonfly drago',
+    '00000000000000000000000000000001',
+    'testtesttesttesttesttesttesttestx',
+    'hunter2hunter2hunter2hunter2hunter2-new',
+    'abcdabcaabcdaabcdabcdaaabcdabcabcdda',
   ])('%s repeats itself', (secret) => {
     expect(findSecretFault(secret)).toBe('must not be the same few characters again and again');
   });

@@ -5,7 +5,7 @@ import type { TokenSource } from '../../../../src/config/config.ts';
 import { RequestHeaders } from '../../../../src/http.ts';
 
 const read = (sources: readonly TokenSource[], fields: readonly string[], rawQuery = '') =>
-  createTokenReader(sources)({ headers: new RequestHeaders(fields), rawQuery });
+  createTokenReader(sources)({ headers: new RequestHeaders(fields), rawQuery })?.token;
 
 const bearer: TokenSource = { type: 'bearer' };
 const query: TokenSource = { type: 'query', name: 'token' };
@@ -115,6 +115,13 @@ describe('several sources', () => {
     expect(read([query, bearer], everywhere, 'token=')).toBe('');
     expect(read([query, bearer], everywhere, 'token=q&token=q')).toBe('');
     expect(read([bearer, cookie], ['authorization', 'Bearer', 'cookie', 'session=c'])).toBe('');
+  });
+
+  test('it is told when the one that counts is a cookie', () => {
+    const request = { headers: new RequestHeaders(everywhere), rawQuery: 'token=q' };
+    expect(createTokenReader([cookie, bearer, query])(request)).toEqual({ token: 'c', isCookie: true });
+    for (const source of [bearer, query, header])
+      expect(createTokenReader([source, cookie])(request)?.isCookie).toBe(false);
   });
 
   test('what is not configured is not looked at', () => {

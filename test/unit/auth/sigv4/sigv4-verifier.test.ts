@@ -269,6 +269,18 @@ describe('the time', () => {
     for (const ms of [-900_001, 900_001]) expect(await atMs(ms, request)).toMatch(/^RequestTimeTooSkewed/);
   });
 
+  test('of a header tells what it was and should be', async () => {
+    vi.setSystemTime(signedAtMs + 3_600_000);
+    await expect(authenticate(signedByHeader())).rejects.toMatchObject({
+      code: 'RequestTimeTooSkewed',
+      elements: [
+        ['RequestTime', '20130524T000000Z'],
+        ['ServerTime', '2013-05-24T01:00:00Z'],
+        ['MaxAllowedSkewMilliseconds', '900000'],
+      ],
+    });
+  });
+
   test('of a presigned URL is from its date to its end', async () => {
     const request = signedByQuery({ expires: '60' });
     for (const ms of [-900_000, 0, 60_000]) expect(await atMs(ms, request)).toBe('accepted');
@@ -520,6 +532,13 @@ describe('a mismatch', () => {
     });
   });
 
+  test('of a part without its upload id, with which anybody could go on with the upload', async () => {
+    const fields = { 'x-amz-security-token': sessionToken };
+    const request = signedByHeader({ fields, rawQuery: 'partNumber=1&uploadId=the-upload-id' });
+    expect(await codeOf(loud({ ...request, method: 'POST' }))).toBe('SignatureDoesNotMatch');
+    expect(onMismatch.mock.calls[0]?.[0].canonicalRequest).toContain('\npartNumber=1&uploadId=***\n');
+  });
+
   test('of a presigned URL likewise', async () => {
     const rawQuery = 'x-amz-server-side-encryption-customer-key=the-customer-key';
     const request = signedByQuery({ rawQuery, sessionToken });
@@ -554,7 +573,9 @@ describe('replays', () => {
     ['header', signedByHeader({ payloadHash }), signedAtMs + 900_000],
     ['query', signedByQuery({ payloadHash, rawQuery: `X-Amz-Content-Sha256=${payloadHash}` }), signedAtMs + 3_600_000],
   ])('are claimed with their end, in the %s form', async (_, request, untilMs) => {
-    await once(request);
+    const { claim: useUp } = await once(request);
+    expect(claim).not.toHaveBeenCalled();
+    await useUp?.();
     const sent = `${request.rawQuery}${request.headers.get('authorization') ?? ''}`;
     const signature = /Signature=(?<hex>[0-9a-f]{64})$/.exec(sent)?.groups?.['hex'];
     expect(claim).toHaveBeenCalledExactlyOnceWith(signature, untilMs);
@@ -562,12 +583,13 @@ describe('replays', () => {
 
   test('are refused as the guard says, whether it takes its time or not', async () => {
     const refusal = new S3Error('AccessDenied', { detail: 'The signature has been used before.' });
+    const { claim: useUp } = await once(signedByHeader({ payloadHash }));
     claim.mockRejectedValueOnce(refusal);
-    await expect(once(signedByHeader({ payloadHash }))).rejects.toBe(refusal);
+    await expect(useUp?.()).rejects.toBe(refusal);
     claim.mockImplementationOnce(() => {
       throw refusal;
     });
-    await expect(once(signedByHeader({ payloadHash }))).rejects.toBe(refusal);
+    await expect(useUp?.()).rejects.toBe(refusal);
   });
 
   test('are not claimed by what is refused anyway', async () => {
@@ -578,7 +600,7 @@ describe('replays', () => {
   });
 
   test('are nobody’s business where they are allowed', async () => {
-    await authenticatorWith({}, { replays })(signedByHeader());
-    expect(claim).not.toHaveBeenCalled();
+    const authentication = await authenticatorWith({}, { replays })(signedByHeader());
+    expect(authentication.claim).toBeUndefined();
   });
 });

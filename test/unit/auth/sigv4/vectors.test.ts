@@ -50,6 +50,7 @@ test('GET Object', async () => {
     principal: { kind: 'sigv4', subject, accessKeyId: accessKey, expiresAtMs: nowMs + 900_000 },
     payload: { kind: 'plain', sha256: emptySha256 },
     headers: request.headers,
+    isByCookie: false,
   });
 });
 
@@ -99,6 +100,7 @@ test('a presigned URL', async () => {
     principal: { kind: 'sigv4', subject, accessKeyId: accessKey, expiresAtMs: nowMs + 86_400_000 },
     payload: { kind: 'plain', sha256: undefined },
     headers: request.headers,
+    isByCookie: false,
   });
   const url = presignUrl({
     method: 'GET',

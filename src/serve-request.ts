@@ -1,0 +1,177 @@
+// One request from its bucket to its answer: authenticate, authorize, wait for a slot, run.
+import type { Authenticator, Principal } from './auth/authenticate.ts';
+import { decideRequest, enforceObligations, type RequestDecision } from './authorize-request.ts';
+import type { Authorize } from './authz/create-authorizer.ts';
+import { answerPreflight, isPreflight, refuseForeignPage, type CorsPolicy } from './cors.ts';
+import { S3Error } from './errors.ts';
+import type { HttpRequest, HttpResponse } from './http.ts';
+import type { AccessCheck } from './policy/access-list.ts';
+import type { UploadPolicy } from './policy/upload-policy.ts';
+import type { AddressParser } from './routing/parse-address.ts';
+import { parseOperation, type Operation } from './routing/parse-operation.ts';
+import { screenRequest } from './routing/screen-request.ts';
+import type { ObjectAddress, Storage } from './storage/storage.ts';
+import type { ByteBudget } from './upload/body/byte-budget.ts';
+import type { OpenUploads } from './upload/open-uploads/open-uploads.ts';
+import type { UploadSettings } from './upload/operation-context.ts';
+import { runOperation, takesBody } from './upload/operations/operations.ts';
+import type { UploadSlots } from './upload/upload-slots.ts';
+
+/** A configured bucket with everything that serves it. */
+export interface Bucket {
+  readonly name: string;
+  readonly region: string;
+  /** Whether the backend's bucket is whatever the client names: then it may not be there. */
+  readonly isNamedByClient: boolean;
+  readonly storage: Storage;
+  readonly authenticate: Authenticator;
+  readonly settings: UploadSettings;
+  /** Undefined: every address may come. */
+  readonly checkAccess: AccessCheck | undefined;
+  /** Undefined: the bucket asks for nothing by itself. */
+  readonly policy: UploadPolicy | undefined;
+  /** Undefined: whoever is authenticated may do what the bucket allows. */
+  readonly authorize: Authorize | undefined;
+  readonly cors: CorsPolicy | undefined;
+}
+
+/** What is known of a request by its end. What is undefined was not reached. */
+export interface Course {
+  /** As the client names the bucket. */
+  readonly bucketName: string | undefined;
+  readonly operation: Operation | undefined;
+  /** In the backend. */
+  readonly object: ObjectAddress | undefined;
+  readonly principal: Principal | undefined;
+  /** Undefined too where nobody is asked, or nobody could be. */
+  readonly decision: RequestDecision | undefined;
+  /** How long authentication took. */
+  readonly authenticateMs: number | undefined;
+  /** How long the request waited for its decision, cached or failed ones included; undefined where nobody is asked. */
+  readonly authorizeMs: number | undefined;
+  /** How long the request waited for an upload slot. */
+  readonly queueMs: number | undefined;
+}
+
+/** Filled in on the way, so that it is there when the request fails. */
+export type Progress = { -readonly [Name in keyof Course]?: Course[Name] } & { bucket?: Bucket | undefined };
+
+export interface ServeOptions {
+  readonly parseAddress: AddressParser<Bucket>;
+  /** The bucket of a path that `parseAddress` refuses, if there is one. */
+  readonly findBucket: (rawPath: string) => Bucket | undefined;
+  readonly slots: UploadSlots;
+  readonly budget: ByteBudget;
+  readonly openUploads: OpenUploads;
+}
+
+/** @param watch gives the bucket with its parts as this request shall use them. */
+export async function serveRequest(
+  request: HttpRequest,
+  { watch, progress }: { readonly watch: { enter(bucket: Bucket): Bucket }; readonly progress: Progress },
+  options: ServeOptions,
+): Promise<HttpResponse> {
+  // Before all that could refuse it: of a request whose preflight is refused, the page is never told why.
+  const preflighted = isPreflight(request) ? options.findBucket(request.rawPath) : undefined;
+  if (preflighted !== undefined) {
+    progress.bucket = watch.enter(preflighted);
+    return answerPreflight(preflighted.cors, request.headers);
+  }
+  const address = options.parseAddress(request.rawPath);
+  progress.bucketName = address.bucketName;
+  const bucket = (progress.bucket = watch.enter(address.bucket));
+  bucket.checkAccess?.(request.clientIp);
+  const operation = (progress.operation = parseOperation(
+    request,
+    address.key,
+    bucket.policy?.makesKeys === true && request.rawPath.endsWith('/'),
+  ));
+  const authenticatingAt = performance.now();
+  const { principal, payload, headers, isByCookie, claim } = await bucket.authenticate(request).finally(() => {
+    progress.authenticateMs = performance.now() - authenticatingAt;
+  });
+  progress.principal = principal;
+  if (isByCookie) refuseForeignPage(bucket.cors, request);
+  // A presigned URL may carry in its query what must not pass in the header either.
+  if (headers !== request.headers) screenRequest(operation.name, headers);
+  const { backendBucket } = address;
+  const admission = bucket.policy?.admit({ request, operation, backendBucket, key: address.key, principal, headers });
+  const object = (progress.object = { bucket: backendBucket, key: admission?.key ?? address.key ?? '' });
+  let passedHeaders = admission?.headers ?? headers;
+  const settings = bucket.authorize === undefined ? bucket.settings : await authorize(bucket.authorize);
+  if (!takesBody(operation)) return claimAndRun();
+  const queuedAt = performance.now();
+  await options.slots.enter(() => request.signal);
+  progress.queueMs = performance.now() - queuedAt;
+  try {
+    return await claimAndRun();
+  } finally {
+    options.slots.leave();
+  }
+
+  /** @returns how the upload is to be carried out. */
+  async function authorize(ask: Authorize): Promise<UploadSettings> {
+    const asked = {
+      request,
+      operation: admission?.operation ?? operation,
+      principal,
+      headers: passedHeaders,
+      payload,
+      resource: { bucket: address.bucketName, key: object.key, backendBucket },
+    };
+    const timed: Authorize = (question) => {
+      const askedAt = performance.now();
+      return ask(question).finally(() => {
+        progress.authorizeMs = performance.now() - askedAt;
+      });
+    };
+    const permission = await decideRequest(timed, asked);
+    if (permission === undefined) return bucket.settings;
+    progress.decision = permission.decision;
+    if (!permission.decision.allow) throw new S3Error('AccessDenied');
+    if (permission.obligations === undefined) return bucket.settings;
+    passedHeaders = enforceObligations(permission.obligations, asked);
+    const { maxObjectBytes = Infinity } = permission.obligations;
+    return { ...bucket.settings, maxObjectBytes: Math.min(bucket.settings.maxObjectBytes, maxObjectBytes) };
+  }
+
+  function claimAndRun(): Promise<HttpResponse> {
+    if (claim === undefined) return run();
+    const claimingAt = performance.now() - (progress.authenticateMs ?? 0);
+    const claiming = claim().finally(() => {
+      progress.authenticateMs = performance.now() - claimingAt;
+    });
+    return claiming.then(run);
+  }
+
+  function run(): Promise<HttpResponse> {
+    const operating = runOperation(admission?.operation ?? operation, {
+      request,
+      headers: passedHeaders,
+      payload,
+      clientBucket: address.bucketName,
+      configuredBucket: bucket.name,
+      clientKey: admission?.clientKey ?? address.key ?? '',
+      object,
+      toClientUploadId: admission?.toClientUploadId,
+      inspector: admission?.inspector,
+      needsFirstPart: admission?.needsFirstPart ?? false,
+      region: bucket.region,
+      storage: bucket.storage,
+      settings,
+      budget: options.budget,
+      openUploads: options.openUploads,
+    });
+    const running = bucket.isNamedByClient ? operating.catch(tellNoSuchBucket) : operating;
+    const fields = admission?.answerFields;
+    if (fields === undefined || fields.length === 0) return running;
+    return running.then((response) => ({ ...response, headers: [...response.headers, ...fields] }));
+  }
+}
+
+/** Of a bucket that is configured by name the same is the operator's fault, and InternalError. */
+function tellNoSuchBucket(error: unknown): never {
+  const cause = error instanceof S3Error ? error.cause : undefined;
+  const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'NoSuchBucket';
+  throw isMissing ? new S3Error('NoSuchBucket', { cause }) : error;
+}
