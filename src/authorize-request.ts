@@ -5,7 +5,7 @@ import type { Authorize } from './authz/create-authorizer.ts';
 import { S3Error } from './errors.ts';
 import type { HttpRequest, RequestHeaders } from './http.ts';
 import type { Payload } from './payload.ts';
-import { createMediaTypeSet, readMediaType } from './policy/media-type.ts';
+import { createMediaTypeSet, nameMediaType, readMediaType } from './policy/media-type.ts';
 import type { Operation } from './routing/operation.ts';
 
 /** How a request was decided, for logs and metrics. */
@@ -15,8 +15,7 @@ export interface RequestDecision {
   readonly allow: boolean;
   /** Nobody was asked for this very question. */
   readonly cached: boolean;
-  readonly durationMs: number;
-  /** Of a refusal, in the engine's words. */
+  /** Of a refusal, the first 256 characters of the engine's words, which may hold all that it was asked. */
   readonly reason: string | undefined;
   /** Engines that could not be asked, where that lets through. */
   readonly failedOpen: readonly string[];
@@ -36,6 +35,8 @@ export interface Permission {
   readonly decision: RequestDecision;
   readonly obligations: Obligations | undefined;
 }
+
+const maxReasonChars = 256;
 
 const actions: Readonly<Record<Operation['name'], Action | undefined>> = {
   PutObject: 'upload',
@@ -59,15 +60,13 @@ export async function decideRequest(authorize: Authorize, asked: RequestToAuthor
   const { signal } = asked.request;
   // Of a client that has left, the address is not known any more.
   signal.throwIfAborted();
-  const startedAt = performance.now();
   const { decision, ...verdict } = await authorize(toQuestion(action, asked));
   signal.throwIfAborted();
   return {
     decision: {
       ...verdict,
       allow: decision.allow,
-      reason: decision.allow ? undefined : decision.reason,
-      durationMs: performance.now() - startedAt,
+      reason: decision.allow ? undefined : decision.reason?.slice(0, maxReasonChars),
     },
     obligations: decision.allow ? decision.obligations : undefined,
   };
@@ -111,18 +110,20 @@ function readMetadata(headers: RequestHeaders): Question['context']['metadata'] 
 
 /**
  * `maxObjectBytes` is not looked at here: sizes are for whoever reads the body.
+ * @returns the fields as they go on.
  * @throws S3Error AccessDenied, UnsupportedMediaType.
  */
 export function enforceObligations(
   { keyPrefix = '', allowedContentTypes }: Obligations,
   { operation, headers, resource }: Pick<RequestToAuthorize, 'operation' | 'headers' | 'resource'>,
-): void {
+): RequestHeaders {
   if (!resource.key.startsWith(keyPrefix)) throw new S3Error('AccessDenied');
   // The others say nothing of an object's type.
   const isNew = operation.name === 'PutObject' || operation.name === 'CreateMultipartUpload';
-  if (allowedContentTypes === undefined || !isNew) return;
+  if (allowedContentTypes === undefined || !isNew) return headers;
   const type = readMediaType(headers.get('content-type'));
   if (type === undefined || !createMediaTypeSet(allowedContentTypes).has(type)) {
     throw new S3Error('UnsupportedMediaType');
   }
+  return nameMediaType(headers);
 }

@@ -5,6 +5,7 @@ import { S3Error } from '../errors.ts';
 import type { Authorizer, Decision, Question } from './authorizer.ts';
 import { cacheDecisions, type CachedAuthorizer, type CachedDecision } from './cached-authorizer.ts';
 import { breakCircuit } from './circuit-breaker.ts';
+import { isLasting } from './check-engines.ts';
 import { mergeDecisions } from './merge-decisions.ts';
 import { createOpaAuthorizer } from './opa.ts';
 import { createOpenFgaAuthorizer } from './openfga.ts';
@@ -64,8 +65,12 @@ export function createAuthorizer(
   const names = engines.map(({ engine }) => engine).join('+');
 
   const authorize: Authorize = async (question, trace) => {
-    const answers = await Promise.all(engines.map((engine) => ask(engine, question, trace)));
+    const settled = await Promise.allSettled(engines.map((engine) => ask(engine, question, trace)));
+    const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const refusal = answers.find(({ decision }) => !decision.allow);
+    const failure = settled.find((one) => one.status === 'rejected');
+    // A refusal stands, whatever the others would have said.
+    if (refusal === undefined && failure !== undefined) throw failure.reason;
     return {
       decision: mergeDecisions(answers.map(({ decision }) => decision)),
       engine: refusal?.engine ?? names,
@@ -95,8 +100,8 @@ function letThrough(onFailedOpen: AuthorizationEvents['onFailedOpen']): Asking {
     try {
       return await askClosed(engine, question, trace);
     } catch (error) {
-      // A fault of this program is none of the engine's.
-      if (!(error instanceof S3Error) || error.code !== 'ServiceUnavailable') throw error;
+      // A fault of this program is none of the engine's, and an engine that takes exception to the question can be asked.
+      if (!(error instanceof S3Error) || error.code !== 'ServiceUnavailable' || isLasting(error.cause)) throw error;
       onFailedOpen(engine.engine, error.cause);
       return { engine: engine.engine, decision: { allow: true }, hasFailed: true };
     }

@@ -3,7 +3,7 @@
 /** Holds nothing of a question, and of what a server has said its status and code alone. */
 export class OpenFgaFault extends Error {
   override readonly name = 'OpenFgaFault';
-  /** Of OpenFGA's own answer; undefined: there was none. */
+  /** Of OpenFGA's own answer, or what it would have been for one check of several; undefined: there was none. */
   readonly status: number | undefined;
 
   constructor(message: string, status?: number) {

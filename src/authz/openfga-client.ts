@@ -61,13 +61,13 @@ export function createOpenFgaClient(config: OpenFgaConfig): OpenFgaClient {
       const headers = Object.fromEntries(trace?.fields ?? []);
       const [first] = checks;
       if (first !== undefined && checks.length === 1) {
-        const options = { consistency, signal, headers };
+        const options = { consistency, signal, headers, trace };
         const one = { ...first, contextualTuples: [...contextualTuples] };
         const { allowed } = await call((client) => client.check(one, options));
         if (typeof allowed !== 'boolean') throw new OpenFgaFault('OpenFGA did not say whether it allows', 200);
         return [allowed];
       }
-      const options = { consistency, signal, headers, maxBatchSize: batchSizeFor(contextualTuples) };
+      const options = { consistency, signal, headers, trace, maxBatchSize: batchSizeFor(contextualTuples) };
       const batch = { checks: toBatch(checks, contextualTuples) };
       const { result } = await call((client) => client.batchCheck(batch, options));
       const answers = new Map(result.map((one) => [one.correlationId, one]));
@@ -121,7 +121,7 @@ function readAnswer(answer: Sdk.ClientBatchCheckSingleResponse | undefined, code
     const { input_error: input, internal_error: internal } = answer.error;
     const code = [input, internal].find((one) => one !== undefined && codes.has(one));
     const said = code === undefined ? '' : ` (${code})`;
-    return new OpenFgaFault(`OpenFGA could not answer one check of several${said}`, 200);
+    return new OpenFgaFault(`OpenFGA could not answer one check of several${said}`, input === undefined ? 500 : 400);
   }
   if (typeof answer?.allowed !== 'boolean') throw new OpenFgaFault('OpenFGA did not answer every check', 200);
   return answer.allowed;

@@ -1,10 +1,10 @@
 // What OpenFGA is asked about a request.
 import type { OpenFgaConfig } from '../config/config.ts';
-import { fillTemplate } from '../template.ts';
 import type { Action, Question } from './authorizer.ts';
 import {
   ancestorsName,
   compilePart,
+  fillPart,
   findUserFault,
   hasShapeOf,
   renderEach,
@@ -82,7 +82,7 @@ function compileAction(config: Pick<OpenFgaConfig, 'user' | 'relation' | 'object
 }
 
 function renderOne(template: PartTemplate, question: Question): string {
-  return fillTemplate(template, (name) => textOf(question, name));
+  return fillPart(template, (name) => textOf(question, name));
 }
 
 function objectsOf(templates: readonly PartTemplate[], question: Question): readonly string[] {

@@ -4,6 +4,7 @@ import type { AxiosAdapter, AxiosError, AxiosInstance, AxiosResponse, AxiosStati
 };
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { CallTrace } from '../call-trace.ts';
 import { OpenFgaFault } from './openfga-answers.ts';
 
 export interface OpenFgaTransport {
@@ -57,12 +58,16 @@ export function createOpenFgaTransport(
   });
   instance.interceptors.response.use(
     (response) => {
+      tellAnswer(response);
       if (response.status === 200 && typeof response.data === 'object' && response.data !== null) return response;
       throw describeAnswer(nameOf(response.config.url), response, codes);
     },
     ({ config, code, response }: AxiosError) => {
       const name = nameOf(config?.url);
-      if (response !== undefined) throw describeAnswer(name, response, codes);
+      if (response !== undefined) {
+        tellAnswer(response);
+        throw describeAnswer(name, response, codes);
+      }
       if (code === 'ERR_CANCELED') throw new OpenFgaFault(`${name} did not answer within ${timeoutMs} ms`);
       throw new OpenFgaFault(`${name} cannot be asked (${code ?? 'no reason given'})`);
     },
@@ -75,6 +80,11 @@ export function createOpenFgaTransport(
       openFgaAgent.destroy();
     },
   };
+}
+
+/** The SDK hands on whatever stands beside its own options. */
+function tellAnswer({ config, status }: AxiosResponse): void {
+  (config as { readonly trace?: CallTrace }).trace?.onAnswer?.({ status });
 }
 
 const connectionErrors: ReadonlySet<string | undefined> = new Set([

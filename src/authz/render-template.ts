@@ -54,7 +54,9 @@ export function findPartFault(part: Part, text: string): string | undefined {
   // Else a claim could name the type, and with it what the rest of the text means.
   if (part !== 'relation' && !template.literals[0]?.includes(':')) return 'must have its type in plain text';
   if (part === 'relation' && template.names.includes(ancestorsName)) return `must not hold {${ancestorsName}}`;
-  return undefined;
+  // Of two side by side nobody could tell where the first one ends: "a" and "bc" would be "ab" and "c".
+  const between = template.literals.slice(1, -1);
+  return between.every((literal) => /[/#]/.test(literal)) ? undefined : 'must have a / between two names';
 }
 
 /** What is wrong with a template for the one who is asked about: as findPartFault, and it must not stand for several. */
@@ -73,10 +75,25 @@ export function compilePart(part: Part, text: string): PartTemplate {
 }
 
 /**
+ * A value with a slash would take the place of its neighbour, and so is fit only where it stands alone. Keys are made of
+ * slashes, and everything beside them is not.
+ * @throws UnfitQuestion.
+ */
+export function fillPart(template: PartTemplate, valueOf: (name: string) => string): string {
+  return fillTemplate(template, (name) => {
+    const value = valueOf(name);
+    if (template.names.length > 1 && name !== 'key' && name !== ancestorsName && value.includes('/')) {
+      throw new UnfitQuestion(`{${name}} holds a / and does not stand alone`);
+    }
+    return value;
+  });
+}
+
+/**
  * Fills several templates together: a name that stands for several values is filled in with each of them, the same one in
  * all templates, and two such names in every combination.
  * @param valuesOf what a name stands for; none: nothing is rendered.
- * @throws UnfitQuestion when it becomes more than `limit`.
+ * @throws UnfitQuestion when it becomes more than `limit`, and as fillPart.
  */
 export function renderEach(
   templates: readonly PartTemplate[],
@@ -90,7 +107,7 @@ export function renderEach(
     if (rows.length * values.length > limit) throw new UnfitQuestion(`{${name}} stands for too many values`);
     rows = rows.flatMap((row) => values.map((value) => new Map(row).set(name, value)));
   }
-  return rows.map((row) => templates.map((template) => fillTemplate(template, (name) => row.get(name) ?? '')));
+  return rows.map((row) => templates.map((template) => fillPart(template, (name) => row.get(name) ?? '')));
 }
 
 /**

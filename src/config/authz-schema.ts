@@ -48,12 +48,9 @@ const opa = z.strictObject({
 
 const actions = ['upload', 'abort', 'list_parts'] as const;
 
-/** One value, or one for each action that is not asked about by the default. */
+/** One value, or one for each action: of one that is left out nobody could say what was meant. */
 const byAction = <Value extends z.ZodType>(value: Value, message: string) =>
-  z.union(
-    [value, z.strictObject({ upload: value.optional(), abort: value.optional(), list_parts: value.optional() })],
-    { error: message },
-  );
+  z.union([value, z.strictObject({ upload: value, abort: value, list_parts: value })], { error: message });
 
 type FindFault = (template: string) => string | undefined;
 
@@ -61,15 +58,17 @@ const findRelationFault: FindFault = (template) => findPartFault('relation', tem
 const findObjectFault: FindFault = (template) => findPartFault('object', template);
 
 const oneTemplate = (find: FindFault) =>
-  byAction(text(), 'must be text, or a mapping of upload, abort and list_parts').superRefine((value, context) => {
-    if (typeof value === 'string') addFault(context, find, value, []);
-    else for (const action of actions) addFault(context, find, value[action], [action]);
-  });
+  byAction(text(), 'must be text, or a mapping of upload, abort and list_parts, each of them').superRefine(
+    (value, context) => {
+      if (typeof value === 'string') addFault(context, find, value, []);
+      else for (const action of actions) addFault(context, find, value[action], [action]);
+    },
+  );
 
 const someTemplates = (find: FindFault) =>
   byAction(
     z.union([text(), z.array(text()).min(1)]),
-    'must be text, a list of texts, or a mapping of upload, abort and list_parts',
+    'must be text, a list of texts, or a mapping of upload, abort and list_parts, each of them',
   ).superRefine((value, context) => {
     if (typeof value === 'string' || Array.isArray(value)) addFaults(context, find, value, []);
     else for (const action of actions) addFaults(context, find, value[action], [action]);
@@ -77,13 +76,13 @@ const someTemplates = (find: FindFault) =>
 
 type Path = readonly (string | number)[];
 
-function addFaults(context: z.RefinementCtx, find: FindFault, value: string | string[] | undefined, path: Path): void {
+function addFaults(context: z.RefinementCtx, find: FindFault, value: string | string[], path: Path): void {
   if (!Array.isArray(value)) addFault(context, find, value, path);
   else for (const [index, one] of value.entries()) addFault(context, find, one, [...path, index]);
 }
 
-function addFault(context: z.RefinementCtx, find: FindFault, value: string | undefined, path: Path): void {
-  const message = value === undefined ? undefined : find(value);
+function addFault(context: z.RefinementCtx, find: FindFault, value: string, path: Path): void {
+  const message = find(value);
   if (message !== undefined) context.addIssue({ code: 'custom', path: [...path], message });
 }
 
@@ -134,15 +133,16 @@ export const authz = z
     { when: isMapping },
   );
 
+type ByAction<Value> = Readonly<Record<(typeof actions)[number], Value>>;
+
 /** Values of a setting that may be given once or by action. */
-export function forActions<Value, Listed>(
-  value: Value | { readonly [action in (typeof actions)[number]]?: Value | undefined },
-  fallback: Value,
+export function forActions<Value extends string | string[], Listed>(
+  value: Value | ByAction<Value>,
   toListed: (value: Value) => Listed,
-): Readonly<Record<(typeof actions)[number], Listed>> {
-  const isByAction = (one: typeof value): one is Exclude<typeof value, Value> =>
-    typeof one === 'object' && one !== null && !Array.isArray(one);
-  const of = (action: (typeof actions)[number]): Listed =>
-    toListed(isByAction(value) ? (value[action] ?? fallback) : (value as Value));
-  return { upload: of('upload'), abort: of('abort'), list_parts: of('list_parts') };
+): ByAction<Listed> {
+  const isByAction = (one: typeof value): one is ByAction<Value> => typeof one === 'object' && !Array.isArray(one);
+  const { upload, abort, list_parts: listParts } = isByAction(value) ? value : forAll(value);
+  return { upload: toListed(upload), abort: toListed(abort), list_parts: toListed(listParts) };
 }
+
+const forAll = <Value>(value: Value): ByAction<Value> => ({ upload: value, abort: value, list_parts: value });

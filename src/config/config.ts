@@ -300,7 +300,7 @@ export interface OpenFgaTuple {
 
 type Action = 'upload' | 'abort' | 'list_parts';
 
-/** Addresses and CIDR ranges of clients, looked at before anything else. */
+/** Addresses and CIDR ranges of clients, looked at before all but preflights. */
 export interface AccessConfig {
   /** Empty = everybody. */
   readonly allowIps: readonly string[];
@@ -351,6 +351,8 @@ export interface UploadPolicyConfig {
   readonly keyTemplate: string;
   /** Names without `x-amz-meta-`, in lower case. */
   readonly requiredMetadata: readonly string[];
+  /** Names in lower case, or their beginning and `*`: fields that clients must not send. */
+  readonly refusedHeaders: readonly string[];
   /** Names in lower case; the values are templates and win over the client's. */
   readonly forcedHeaders: Readonly<Record<string, string>>;
   /** Parts, completion, abort and listing are for whoever created the upload. */
@@ -395,6 +397,8 @@ export interface OtlpConfig {
   /** For one export. */
   readonly timeoutMs: number;
   readonly compression: 'gzip' | 'none';
+  /** PEM file of the authority that signed the collector's certificate; relative to the working directory. */
+  readonly caFile?: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 

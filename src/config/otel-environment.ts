@@ -26,7 +26,7 @@ export function fillFromOtelEnvironment(config: unknown, env: Environment): Fill
   if (!isMapping(config)) return { value: config, notices: [] };
   const given = config['tracing'] ?? {};
   if (!isMapping(given) || !isEnabled(given, env)) return { value: config, notices: [] };
-  const notices: string[] = [];
+  const notices = findIdle(env).map((variable) => `${variable} has no effect`);
   const tracing: Mapping = { ...given, enabled: given['enabled'] ?? true };
   const candidates = [
     ...readResource(env, notices),
@@ -52,6 +52,16 @@ function isEnabled(given: Mapping, env: Environment): boolean {
   return endpoint !== undefined || exporter === 'otlp';
 }
 
+const ofTraces = /^OTEL_(?:EXPORTER_OTLP_(?!METRICS_|LOGS_|PROFILES_)|BSP_|(?:SPAN|EVENT|LINK|ATTRIBUTE)_.*_LIMIT$)/;
+const honoured =
+  /^OTEL_(?:EXPORTER_OTLP_(?:TRACES_)?(?:ENDPOINT|PROTOCOL|HEADERS|TIMEOUT|COMPRESSION|CERTIFICATE)|BSP_(?:SCHEDULE_DELAY|MAX_QUEUE_SIZE|MAX_EXPORT_BATCH_SIZE))$/;
+
+/** What somebody has set for traces and nothing here reads. */
+function findIdle(env: Environment): string[] {
+  const set = Object.keys(env).filter((variable) => read(env, variable) !== undefined);
+  return set.filter((variable) => ofTraces.test(variable) && !honoured.test(variable)).toSorted();
+}
+
 function readResource(env: Environment, notices: string[]): Candidate[] {
   const variable = 'OTEL_RESOURCE_ATTRIBUTES';
   const attributes = readPairs(env, variable, notices);
@@ -75,6 +85,7 @@ function readExporter(env: Environment, given: unknown, notices: string[]): Cand
   add('PROTOCOL', 'protocol');
   add('TIMEOUT', 'timeout_seconds', (text) => (/^[0-9]{1,9}$/.test(text) ? Number(text) / 1000 : text));
   add('COMPRESSION', 'compression');
+  add('CERTIFICATE', 'ca_file');
   const protocol = given ?? candidates.find(({ steps }) => steps[1] === 'protocol')?.value;
   const [endpoint, endpointVariable] = readForTraces(env, 'ENDPOINT');
   if (endpoint !== undefined) {

@@ -54,6 +54,7 @@ function fromTracing(tracing: TracingConfig | undefined): ConfigInput['tracing']
       protocol: otlp.protocol,
       timeout_seconds: otlp.timeoutMs / 1000,
       compression: otlp.compression,
+      ca_file: otlp.caFile,
       // Collectors are sent their tokens so.
       headers: Object.fromEntries(Object.keys(otlp.headers).map((name) => [name, hidden])),
     },
@@ -304,6 +305,7 @@ function fromUploadPolicy(policy: UploadPolicyConfig): BucketInput['upload'] {
     key_pattern: policy.keyPattern,
     key_template: policy.keyTemplate,
     required_metadata: [...policy.requiredMetadata],
+    refused_headers: [...policy.refusedHeaders],
     forced_headers: Object.fromEntries(
       Object.entries(policy.forcedHeaders).map(([name, value]) => [name, isSecretField(name) ? hidden : value]),
     ),

@@ -31,6 +31,7 @@ export const tracing = z.strictObject({
       protocol: z.enum(['grpc', 'http/protobuf']).prefault('grpc'),
       timeout_seconds: seconds(0.1).prefault(10),
       compression: z.enum(['gzip', 'none']).prefault('gzip'),
+      ca_file: text().optional(),
       headers: z.record(fieldName, fieldValue).prefault({}),
     })
     .prefault({}),

@@ -201,9 +201,9 @@ function toOpenFga(openfga: ParsedOpenFga): OpenFgaConfig {
     modelId: openfga.model_id,
     ...(openfga.ca_file !== undefined && { caFile: openfga.ca_file }),
     credentials: toOpenFgaCredentials(openfga),
-    user: forActions(openfga.user, 'user:{sub}', (text) => text),
-    relation: forActions<string | string[], string[]>(openfga.relation, 'writer', toList),
-    object: forActions<string | string[], string[]>(openfga.object, 'bucket:{bucket}', toList),
+    user: forActions(openfga.user, (text) => text),
+    relation: forActions<string | string[], string[]>(openfga.relation, toList),
+    object: forActions<string | string[], string[]>(openfga.object, toList),
     contextualTuples: openfga.contextual_tuples,
     consistency: openfga.consistency === 'higher_consistency' ? 'HIGHER_CONSISTENCY' : 'MINIMIZE_LATENCY',
   };
@@ -255,6 +255,7 @@ function toUploadPolicy(upload: ParsedBucket['upload']): UploadPolicyConfig {
     keyPattern: upload.key_pattern,
     keyTemplate: upload.key_template,
     requiredMetadata: upload.required_metadata.map((name) => name.toLowerCase()),
+    refusedHeaders: upload.refused_headers.map((name) => name.toLowerCase()),
     forcedHeaders: Object.fromEntries(
       Object.entries(upload.forced_headers).map(([name, value]) => [name.toLowerCase(), value]),
     ),
@@ -273,6 +274,7 @@ function toTracing({ otlp, sampling, batch, ...tracing }: ParsedConfig['tracing'
       protocol: otlp.protocol,
       timeoutMs: toMs(otlp.timeout_seconds),
       compression: otlp.compression,
+      ...(otlp.ca_file !== undefined && { caFile: otlp.ca_file }),
       headers: otlp.headers,
     },
     sampling,

@@ -1,6 +1,7 @@
 // The shape of what a bucket asks of uploads and of who sends them: the keys of its upload block, and its access block.
 import { z } from 'zod';
 import { isMediaTypePattern } from '../media-type-pattern.ts';
+import { isCommand, isFieldPattern } from '../object-fields.ts';
 import { findAddressRangeFault } from './find-address-range-fault.ts';
 import { findPatternFault } from './find-pattern-fault.ts';
 import { findFieldTemplateFault, findKeyPrefixFault, findKeyTemplateFault } from './find-template-fault.ts';
@@ -27,6 +28,12 @@ const metadataName = textWithout((name) => {
   return token.test(name) ? undefined : 'must be a header name';
 });
 
+const refusedHeader = textWithout((pattern) =>
+  isFieldPattern(pattern.toLowerCase())
+    ? undefined
+    : 'must be the name of a header that goes to the backend, or the beginning of one and *',
+);
+
 /**
  * Fields of an object that go to the backend as they are. Not those that say something of the request, of its body or of
  * what is there already: the client alone knows them.
@@ -36,6 +43,7 @@ const forcible =
 
 function findFieldNameFault(name: string): string | undefined {
   const lower = name.toLowerCase();
+  if (isCommand(lower)) return 'would have the backend do more than store';
   const isMetadata = lower.startsWith('x-amz-meta-') && lower !== 'x-amz-meta-' && token.test(name);
   return isMetadata || forcible.test(lower) ? undefined : 'is not a header that can be forced';
 }
@@ -60,6 +68,7 @@ export const uploadPolicyKeys = {
   key_pattern: optionalText(findPatternFault).prefault(''),
   key_template: optionalText(findKeyTemplateFault).prefault(''),
   required_metadata: z.array(metadataName).prefault([]),
+  refused_headers: z.array(refusedHeader).prefault([]),
   forced_headers: forcedHeaders.prefault({}),
   bind_multipart_to_creator: flag().prefault(false),
 };

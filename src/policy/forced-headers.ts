@@ -1,13 +1,15 @@
 // Header fields that a bucket gives to every object, whatever the client sends.
 import type { Principal } from '../auth/principal.ts';
 import { RequestHeaders } from '../http.ts';
+import { familyOf } from '../object-fields.ts';
 import type { Operation } from '../routing/operation.ts';
 import { fillTemplate, parseTemplate, type Template } from '../template.ts';
 import { percentEncode } from '../uri/percent-encode.ts';
 import { principalText, unfit } from './principal-text.ts';
 
 /**
- * @returns the fields with the bucket's own in place of the client's; the same object where there is nothing to change.
+ * @returns the fields with the bucket's own in place of the client's, for encryption and for locks in place of all that the
+ * client says of it; the same object where there is nothing to change.
  * @throws S3Error AccessDenied for a claim that is absent or not fit for a field's value.
  */
 export type HeaderForcer = (
@@ -28,6 +30,14 @@ const isOnEveryCall = /^x-amz-(?:server-side-encryption-customer-.+|expected-buc
 export function createHeaderForcer(forced: Readonly<Record<string, string>>): HeaderForcer {
   const all = Object.entries(forced).map(([name, value]) => compile(name, value));
   const onEveryCall = all.filter(({ name }) => isOnEveryCall.test(name));
+  // With the bucket's algorithm, the client's key would still be the client's choice.
+  const families = new Set(all.flatMap(({ name }) => familyOf(name) ?? []));
+  const replace = (headers: RequestHeaders, fields: readonly ForcedField[], principal: Principal): RequestHeaders => {
+    if (fields.length === 0 && families.size === 0) return headers;
+    const names = new Set(fields.map(({ name }) => name));
+    const kept = [...headers].filter(([name]) => !names.has(name) && !families.has(familyOf(name) ?? ''));
+    return new RequestHeaders([...kept.flat(), ...fields.flatMap((field) => [field.name, valueOf(field, principal)])]);
+  };
   return (operation, headers, principal) => {
     switch (operation) {
       case 'PutObject':
@@ -47,15 +57,6 @@ function compile(name: string, value: string): ForcedField {
   const template = parseTemplate(value);
   if (template === undefined) throw new TypeError(`${value} is no template`);
   return { name, template };
-}
-
-function replace(headers: RequestHeaders, forced: readonly ForcedField[], principal: Principal): RequestHeaders {
-  if (forced.length === 0) return headers;
-  const names = new Set(forced.map(({ name }) => name));
-  const fields: string[] = [];
-  for (const [name, value] of headers) if (!names.has(name)) fields.push(name, value);
-  for (const field of forced) fields.push(field.name, valueOf(field, principal));
-  return new RequestHeaders(fields);
 }
 
 function valueOf({ name: field, template }: ForcedField, principal: Principal): string {

@@ -1,4 +1,5 @@
 // Content types: what one is, and lists of them with wildcards.
+import { RequestHeaders } from '../http.ts';
 
 /**
  * One type, and parameters, by the grammar of RFC 9110, section 8.3.1. Not more: readers take the last of several types
@@ -20,6 +21,13 @@ export function readMediaType(contentType: string | undefined): string | undefin
   if (contentType === undefined || contentType === '') return unknownType;
   const [, type] = mediaType.exec(contentType) ?? [];
   return type === undefined || type.length > maxTypeLength ? undefined : type.toLowerCase();
+}
+
+/** @returns the fields with a type that a client has left open written out: backends guess by what the key ends in. */
+export function nameMediaType(headers: RequestHeaders): RequestHeaders {
+  if ((headers.get('content-type') ?? '') !== '') return headers;
+  const others = [...headers].filter(([name]) => name !== 'content-type');
+  return new RequestHeaders([...others.flat(), 'content-type', unknownType]);
 }
 
 export interface MediaTypeSet {

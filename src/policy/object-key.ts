@@ -19,7 +19,7 @@ export interface ObjectKeys {
   /**
    * A key as the client will address it.
    * @param contentType as the client declares it.
-   * @throws S3Error AccessDenied for a claim that is absent or not fit for a key.
+   * @throws S3Error AccessDenied for a claim that is absent or not fit for a key; KeyTooLongError.
    */
   makeKey(principal: Principal, contentType: string | undefined): string;
   /**
@@ -45,7 +45,9 @@ export function createObjectKeys(
     makesKeys: keyTemplate !== '',
     makeKey(principal, contentType) {
       const made = madeValues(now(), contentType);
-      return fillKey(template, (name) => (Object.hasOwn(made, name) ? made[name] : undefined), principal);
+      const key = fillKey(template, (name) => (Object.hasOwn(made, name) ? made[name] : undefined), principal);
+      checkKey(key);
+      return key;
     },
     finalKey(principal, clientKey) {
       const key = keyPrefix === '' ? clientKey : fillKey(prefix, () => undefined, principal) + clientKey;

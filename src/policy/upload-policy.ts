@@ -6,8 +6,9 @@ import { RequestHeaders, type HttpRequest } from '../http.ts';
 import type { Operation } from '../routing/operation.ts';
 import { encodeKey } from '../uri/percent-encode.ts';
 import { createHeaderForcer } from './forced-headers.ts';
-import { createMediaTypeSet, readMediaType } from './media-type.ts';
+import { createMediaTypeSet, nameMediaType, readMediaType } from './media-type.ts';
 import { createObjectKeys } from './object-key.ts';
+import { createHeaderCheck } from './refused-headers.ts';
 import { createContentSniffer, type BodyInspector } from './sniff-content.ts';
 import { createUploadIds } from './upload-ids.ts';
 
@@ -55,7 +56,7 @@ export interface UploadPolicy {
   readonly makesKeys: boolean;
   /**
    * @returns undefined for what is no object's.
-   * @throws S3Error AccessDenied (a key that does not fit, a claim that is absent or not fit), UnsupportedMediaType,
+   * @throws S3Error AccessDenied (a key or a header that does not fit, a claim that is absent or not fit), UnsupportedMediaType,
    * InvalidRequest (metadata that is asked for is missing), PreconditionFailed (If-Match where nothing is replaced),
    * KeyTooLongError, NoSuchUpload (somebody else's).
    */
@@ -71,6 +72,7 @@ const noFields: Admission['answerFields'] = [];
 export function createUploadPolicy(options: UploadPolicyOptions): UploadPolicy | undefined {
   const { policy } = options;
   if (asksNothing(policy)) return undefined;
+  const checkHeaders = createHeaderCheck(policy.refusedHeaders);
   const keys = createObjectKeys(policy);
   const force = createHeaderForcer(policy.forcedHeaders);
   const readType = createTypeReader(policy);
@@ -83,12 +85,14 @@ export function createUploadPolicy(options: UploadPolicyOptions): UploadPolicy |
     makesKeys: keys.makesKeys,
     admit({ request, operation, backendBucket, key: givenKey, principal, headers }) {
       if (operation.name === 'HeadBucket' || operation.name === 'GetBucketLocation') return undefined;
+      checkHeaders(operation.name, headers);
       const clientKey = givenKey ?? keys.makeKey(principal, headers.get('content-type'));
       const key = keys.finalKey(principal, clientKey);
       const scope = { backendBucket, key, creator: policy.bindMultipartToCreator ? principal : undefined };
       const isNew = operation.name === 'PutObject' || operation.name === 'CreateMultipartUpload';
       let type = isNew ? readType(headers) : '';
-      const forced = force(operation.name, headers, principal);
+      const own = force(operation.name, headers, principal);
+      const forced = type === '' ? own : nameMediaType(own);
       if (isNew) requireMetadata(forced, policy.requiredMetadata);
       // Before anything is made that could not be used afterwards.
       if (operation.name === 'CreateMultipartUpload') ids?.seal(scope, '', type);
@@ -124,6 +128,7 @@ function asksNothing(policy: UploadPolicyConfig): boolean {
     policy.keyPattern === '' &&
     policy.keyTemplate === '' &&
     policy.requiredMetadata.length === 0 &&
+    policy.refusedHeaders.length === 0 &&
     Object.keys(policy.forcedHeaders).length === 0 &&
     !policy.bindMultipartToCreator
   );
@@ -160,8 +165,10 @@ function holdsFirstBytes(operation: Operation): boolean {
 
 function requireMetadata(headers: RequestHeaders, names: readonly string[]): void {
   for (const name of names) {
-    if ((headers.get(`x-amz-meta-${name}`) ?? '').trim() !== '') continue;
-    throw new S3Error('InvalidRequest', { detail: `The header x-amz-meta-${name} is required.` });
+    const field = `x-amz-meta-${name}`;
+    // Of several that are empty, what joins them would count as a value.
+    if ([...headers].some(([one, value]) => one === field && value.trim() !== '')) continue;
+    throw new S3Error('InvalidRequest', { detail: `The header ${field} is required.` });
   }
 }
 

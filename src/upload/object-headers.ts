@@ -1,55 +1,12 @@
-// Which of a request's header fields go to the backend, for each operation. What is not on the list is dropped.
+// A request's header fields as they go to the backend.
 import { S3Error } from '../errors.ts';
 import type { RequestHeaders } from '../http.ts';
+import { goesToBackend, isCommand, isUnknownChecksum, metadataPrefix } from '../object-fields.ts';
 import type { ObjectHeaders } from '../storage/storage.ts';
 
-const put = 1;
-const create = 2;
-const part = 4;
-const complete = 8;
-const list = 16;
+export type ScreenedOperation =
+  'PutObject' | 'CreateMultipartUpload' | 'UploadPart' | 'CompleteMultipartUpload' | 'ListParts';
 
-const operations = {
-  PutObject: put,
-  CreateMultipartUpload: create,
-  UploadPart: part,
-  CompleteMultipartUpload: complete,
-  ListParts: list,
-} as const;
-
-export type ScreenedOperation = keyof typeof operations;
-
-/** Source: Amazon S3 API Reference, request syntax of each operation. */
-const passedOn = new Map<string, number>([
-  ['content-type', put | create],
-  ['content-encoding', put | create],
-  ['content-disposition', put | create],
-  ['content-language', put | create],
-  ['cache-control', put | create],
-  ['expires', put | create],
-  ['x-amz-storage-class', put | create],
-  ['x-amz-tagging', put | create],
-  ['x-amz-server-side-encryption-customer-algorithm', put | create | part | complete | list],
-  ['x-amz-server-side-encryption-customer-key', put | create | part | complete | list],
-  ['x-amz-server-side-encryption-customer-key-md5', put | create | part | complete | list],
-  ['x-amz-expected-bucket-owner', put | create | part | complete | list],
-  // On Complete it would be the digest of the client's document, and the backend gets another one.
-  ['content-md5', put | part],
-  ['if-match', put | complete],
-  ['if-none-match', put | complete],
-  ['x-amz-checksum-crc32', put | part | complete],
-  ['x-amz-checksum-crc32c', put | part | complete],
-  ['x-amz-checksum-crc64nvme', put | part | complete],
-  ['x-amz-checksum-sha1', put | part | complete],
-  ['x-amz-checksum-sha256', put | part | complete],
-  ['x-amz-checksum-algorithm', create],
-  ['x-amz-checksum-type', create | complete],
-  ['x-amz-mp-object-size', complete],
-]);
-/** Encryption and locks: a field of them that S3 may yet get must not be dropped, for the client would believe it has it. */
-const passedOnPrefixes = ['x-amz-server-side-encryption', 'x-amz-object-lock-'];
-const metadataPrefix = 'x-amz-meta-';
-const checksumPrefix = 'x-amz-checksum-';
 /** Fields that are lists (RFC 9110, section 5.3), and metadata, of which S3 says that duplicates are joined with commas. */
 const mayBeJoined: ReadonlySet<string> = new Set(['cache-control', 'content-encoding', 'content-language']);
 /** Names without their prefix, and values: Amazon S3 User Guide, "Working with object metadata". */
@@ -63,18 +20,21 @@ const token = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
  * @returns names in lower case, in the order received.
  * @throws S3Error InvalidRequest for a value that is not printable US-ASCII (other text is sent as an encoded word of RFC 2047
  * and passed on as such), for a field given twice that is no list, and for an unknown checksum; MetadataTooLarge past 2 KiB;
- * NotImplemented for an If-None-Match other than `*`.
+ * NotImplemented for an If-None-Match other than `*`, and for metadata by which a backend does more than store.
  */
 export function screenObjectHeaders(operation: ScreenedOperation, headers: RequestHeaders): ObjectHeaders {
-  const flag = operations[operation];
   const screened = new Map<string, string>();
   let metadataBytes = 0;
   for (const [name, received] of headers) {
-    const isMetadata = name.startsWith(metadataPrefix);
-    if (!isPassedOn(name, flag, isMetadata)) continue;
+    // No digest that a client asks to be checked is let go unchecked.
+    if (isUnknownChecksum(operation, name))
+      throw invalidRequest('The algorithm in an x-amz-checksum- header is not known.');
+    if (!goesToBackend(operation, name)) continue;
     checkField(name, received);
+    const isMetadata = name.startsWith(metadataPrefix);
     const value = name === 'content-encoding' ? withoutAwsChunked(received) : received;
-    if (value === '' && received !== '') continue;
+    // Of an empty type MinIO makes what the key ends in, and of none what S3 does.
+    if (value === '' && (received !== '' || name === 'content-type')) continue;
     if (isMetadata) metadataBytes += name.length - metadataPrefix.length + value.length;
     const earlier = screened.get(name);
     if (earlier === undefined) screened.set(name, value);
@@ -92,22 +52,16 @@ function withoutAwsChunked(codings: string): string {
   return kept.filter((coding) => coding !== '' && coding.toLowerCase() !== 'aws-chunked').join(', ');
 }
 
-function isPassedOn(name: string, flag: number, isMetadata: boolean): boolean {
-  const allowed = passedOn.get(name);
-  if (allowed !== undefined) return (allowed & flag) !== 0;
-  if (!name.startsWith('x-amz-')) return false;
-  // No digest that a client asks to be checked is let go unchecked.
-  if (name.startsWith(checksumPrefix) && (flag & (put | part | complete)) !== 0)
-    throw invalidRequest('The algorithm in an x-amz-checksum- header is not known.');
-  if ((flag & (put | create)) === 0) return false;
-  return isMetadata || passedOnPrefixes.some((prefix) => name.startsWith(prefix));
-}
-
 function checkField(name: string, value: string): void {
   if (!asciiText.test(value) || !token.test(name)) {
     throw invalidRequest(
       'Header values must be printable US-ASCII; other text may be sent as encoded words (RFC 2047).',
     );
+  }
+  if (isCommand(name)) {
+    throw new S3Error('NotImplemented', {
+      detail: `The header ${name} that you provided implies functionality that is not implemented.`,
+    });
   }
   // API reference of PutObject and CompleteMultipartUpload, If-None-Match: "Expects the '*' character."
   if (name === 'if-none-match' && value !== '*') {

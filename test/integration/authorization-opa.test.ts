@@ -9,11 +9,12 @@ import {
   type Sender,
 } from '../support/authorized-bucket.ts';
 import { fieldsOf } from '../support/policy-buckets.ts';
+import { requestLines } from '../support/log-lines.ts';
 import { createRandomBody } from '../support/random-body.ts';
 import { openRawConnection } from '../support/raw-connection.ts';
 import { presignS3Url, signS3Request, type ClientCredential } from '../support/sign-s3-request.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
-import { createToken, jwtSecret } from '../support/start-proxy.ts';
+import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MiB = 1024 * 1024;
@@ -36,6 +37,8 @@ narrowed := {"allow": true, "reason": "narrowed", "key_prefix": data.rules.prefi
 wrong := {"allow": true, "max_object_size": "10MiB"}
 
 named if input.subject in data.rules.subjects
+
+told := {"allow": false, "reason": sprintf("%s may not write %s%s", [input.subject, input.resource.key, concat("", [c | some _ in numbers.range(1, 300); c := "."])])}
 `;
 const operations = [
   'PutObject',
@@ -77,6 +80,7 @@ beforeAll(async () => {
         opa: { ...uncached, policy_path: '/v1/data/mizuchi/named' },
         auth: { jwt: { secret: jwtSecret }, sigv4 },
       },
+      told: { opa: { ...uncached, policy_path: '/v1/data/mizuchi/told' } },
       nobody: { auth: { enabled: false }, opa: uncached },
       remembered: { opa: { cache_ttl_seconds: rememberedMs / 1000, deny_cache_ttl_seconds: 1 } },
       off: { authz: { enabled: false } },
@@ -444,6 +448,20 @@ describe('a policy that narrows', () => {
     await seeRefused(() => put(tester, 'narrowed', Buffer.from('y')), '415 UnsupportedMediaType');
   });
 
+  test('no type, or an empty one, is stored as what was allowed, whatever the key ends in', async () => {
+    await setRules({ types: ['application/octet-stream'] });
+    for (const headers of [{}, { 'content-type': '' }] as Record<string, string>[]) {
+      const path = `/narrowed/${key}.html`;
+      expect(outcomeOf(await tester({ method: 'PUT', path, body: Buffer.from('<p>'), headers }))).toBe('200');
+      expect((await buckets.stored.head(`${key}.html`)).ContentType).toBe('application/octet-stream');
+      const upload = driveMultipart(tester, path);
+      const uploadId = uploadIdOf(await upload.create(headers));
+      const { etag } = (await upload.part(uploadId, 1, Buffer.from('<p>'))).headers;
+      expect(outcomeOf(await upload.complete(uploadId, [[1, etag]]))).toBe('200');
+      expect((await buckets.stored.head(`${key}.html`)).ContentType).toBe('application/octet-stream');
+    }
+  });
+
   test('an obligation of the wrong type allows nothing, and its fault is for the log', async () => {
     const answer = await seeRefused(() => put(tester, 'wrong', Buffer.from('x')), '503 ServiceUnavailable');
     expect(answer.body).not.toMatch(/OPA|max_object_size/i);
@@ -555,6 +573,42 @@ test('the log says how each request was decided', async () => {
     { ...decided, allow: true },
     { ...decided, allow: false },
   ]);
+});
+
+describe('a policy’s words are in the log', () => {
+  /** Of the decision in the last line of a refused upload. */
+  async function reasonOf(proxy: RunningProxy, send: Sender): Promise<string | undefined> {
+    const answer = await send({ method: 'PUT', path: `/told/${key}`, body: Buffer.from('x') });
+    expect(outcomeOf(answer)).toBe('403 AccessDenied');
+    expect(answer.body).not.toContain('may not write');
+    const id = answer.headers['x-amz-request-id'];
+    const find = () => requestLines(proxy.logs()).find(({ requestId }) => requestId === id);
+    await waitFor(() => Promise.resolve(find() !== undefined));
+    return (find()?.['decision'] as { reason?: string } | undefined)?.reason;
+  }
+  const words = () => `tester may not write ${key}`.padEnd(256, '.');
+
+  test('at debug, and not more than fit in a line', async () => {
+    expect(await reasonOf(buckets.proxy, tester)).toBe(words());
+  });
+
+  test.each([
+    [{}, false],
+    [{ keys: 'hashed', subjects: 'plain' }, false],
+    [{ keys: 'plain', subjects: 'plain' }, true],
+  ])('at info with %j: %s', async (logging, isTold) => {
+    const opa = { url: buckets.opa.url, policy_path: '/v1/data/mizuchi/told' };
+    const told = { name: 'told', filesystem: { root: './data' }, auth: { jwt: { secret: jwtSecret } }, authz: { opa } };
+    const proxy = await startProxy({ config: { logging: { format: 'json', ...logging }, buckets: [told] } });
+    const authorization = `Bearer ${await createToken({ sub: 'tester' })}`;
+    try {
+      const send: Sender = ({ method, path, body = '' }) =>
+        sendRequest({ url: proxy.url, method, path, headers: { authorization }, body });
+      expect(await reasonOf(proxy, send)).toBe(isTold ? words() : undefined);
+    } finally {
+      await proxy.stop();
+    }
+  });
 });
 
 test('/ready names an engine that is away', async () => {

@@ -244,6 +244,26 @@ describe('an engine', () => {
     );
   });
 
+  test('what it takes exception to is let through by no mode: a claim may be the reason', async () => {
+    for (const object of [['bucket:{bucket}'], ['bucket:{bucket}', 'folder:{key.ancestors}']]) {
+      const openfga = engineConfig(
+        { url: server.url, ...store },
+        { relation: forAll(['{role}']), object: forAll(object) },
+      );
+      const failed: unknown[] = [];
+      const { authorize, engines } = createAuthorizer(
+        { failMode: 'open', openfga },
+        { onFailedOpen: (_, error) => failed.push(error) },
+      );
+      const ask = (role: string) => authorize(questionOf('bob', { key: 'b/c', claims: { role } }));
+      expect(await ask('viewer')).toMatchObject({ decision: { allow: true }, failedOpen: [] });
+      expect((await ask('writer')).decision.allow).toBe(false);
+      await expect(ask('no-such')).rejects.toThrow(unavailable(expect.stringContaining('validation_error') as string));
+      expect(failed).toEqual([]);
+      await Promise.all(engines.map((one) => one.close()));
+    }
+  });
+
   test('a model that is gone, and one that comes back', async () => {
     const gone = await createStore(server, testModel, [
       { user: 'user:alice', relation: 'writer', object: 'bucket:uploads' },

@@ -90,7 +90,7 @@ export async function startOpenFga(options: OpenFgaOptions = {}): Promise<OpenFg
     resume: () => process.kill(running.pid, 'SIGCONT'),
     async stop() {
       await running.stop('SIGKILL');
-      await rm(folder, { recursive: true });
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }

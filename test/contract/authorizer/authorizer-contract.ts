@@ -144,9 +144,14 @@ export function describeAuthorizer(name: string, start: () => Promise<EngineUnde
       ];
       for (const text of hostile) {
         const question = createQuestion({
-          principal: jwtPrincipal({ sub: 'bob', [text]: { [text]: [text, null, 1.5, true] }, __proto__: 1 }),
+          principal: jwtPrincipal({ sub: 'bob', [text]: { [text]: [text, null, 1.5, true] }, ['__proto__']: 1 }),
           resource: { key: `${text}/${text}` },
-          context: { contentType: text, userAgent: text, uploadId: text, metadata: { [text]: text, __proto__: 'a' } },
+          context: {
+            contentType: text,
+            userAgent: text,
+            uploadId: text,
+            metadata: { [text]: text, ['__proto__']: 'a' },
+          },
         });
         expect(await isAllowed(question)).toBe(true);
         expect(await isAllowed({ ...question, action: 'abort' })).toBe(false);

@@ -330,4 +330,37 @@ describe.each(ways)('nothing overwrites an object of $bucket, by $credential:', 
       );
     }
   });
+
+  test('an archive that MinIO would unpack over it', async () => {
+    const body = tarOf('precious', 'unpacked');
+    const name = 'x-amz-meta-snowball-auto-extract';
+    for (const value of ['true', 'xtruey', 'false']) {
+      const inHeader = { path: `/${bucket}/archive.tar`, headers: { [name]: value }, body };
+      const inQuery = { path: inHeader.path, query: `X-Amz-Meta-Snowball-Auto-Extract=${value}`, body };
+      for (const request of [inHeader, inQuery]) {
+        const answer = await buckets.send(credential, { method: 'PUT', ...request });
+        expect([400, 501]).toContain(answer.status);
+      }
+    }
+    await seeRefused(
+      [name, 'x-amz-meta-minio-snowball-prefix', 'x-amz-meta-minio-object-perf', 'x-amz-meta-x-minio-internal-a'].map(
+        (field) => ['POST', 'uploads', { [field]: 'true' }],
+      ),
+      501,
+    );
+  });
 });
+
+/** One file (POSIX.1-2017, pax, "ustar Interchange Format"). */
+function tarOf(file: string, content: string): Buffer {
+  const archive = Buffer.alloc(4 * 512);
+  archive.write(file, 0);
+  archive.write('0000644\0', 100);
+  archive.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124);
+  archive.write('00000000000\0        0', 136);
+  archive.write('ustar\u000000', 257);
+  const sum = archive.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+  archive.write(`${sum.toString(8).padStart(6, '0')}\0`, 148);
+  archive.write(content, 512);
+  return archive;
+}

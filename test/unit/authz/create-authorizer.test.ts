@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Authorizer, Decision } from '../../../src/authz/authorizer.ts';
 import { createAuthorizer } from '../../../src/authz/create-authorizer.ts';
+import { OpaFault } from '../../../src/authz/opa-client.ts';
+import { OpenFgaFault } from '../../../src/authz/openfga-answers.ts';
 import { mergeDecisions, mergeObligations } from '../../../src/authz/merge-decisions.ts';
 import type { AuthzConfig, OpaConfig, OpenFgaConfig } from '../../../src/config/config.ts';
 import { S3Error } from '../../../src/errors.ts';
@@ -116,6 +118,30 @@ describe('an engine that fails', () => {
     const { ask, failed } = create({ opa, openfga });
     await expect(ask()).rejects.toBe(away);
     expect(failed).toEqual([]);
+  });
+
+  test.each([
+    [no, () => away, 'opa'],
+    [() => away, no, 'openfga'],
+  ])('does not stand before a refusal', async (opa, openfga, engine) => {
+    expect(await create({ opa, openfga }).ask()).toMatchObject({ decision: { allow: false, reason: 'no' }, engine });
+  });
+
+  test.each([400, 401, 404, 200])('and takes exception to the question (%i) lets nothing through', async (status) => {
+    for (const cause of [new OpaFault('x', status), new OpenFgaFault('x', status)]) {
+      const error = new S3Error('ServiceUnavailable', { cause });
+      const { ask, failed } = create({ opa: () => error }, { failMode: 'open' });
+      await expect(ask()).rejects.toBe(error);
+      expect(failed).toEqual([]);
+    }
+  });
+
+  test.each([undefined, 408, 429, 500, 503])('but is not itself (%s) does, with fail_mode open', async (status) => {
+    for (const cause of [new OpaFault('x', status), new OpenFgaFault('x', status)]) {
+      const error = new S3Error('ServiceUnavailable', { cause });
+      const { ask } = create({ opa: () => error }, { failMode: 'open' });
+      expect(await ask()).toMatchObject({ decision: { allow: true }, failedOpen: ['opa'] });
+    }
   });
 
   test('with fail_mode open is passed over and told of; the other still decides', async () => {

@@ -46,10 +46,10 @@ describe('templates', () => {
   test('are filled in from claims, by dotted path, with text and whole numbers', () => {
     const claims = { tenant: { id: 7 }, 'https://example.com/role': 'editor', zero: 0 };
     const made = make({
-      user: 'employee:{tenant.id}-{sub}-{zero}',
+      user: 'employee:{tenant.id}/{sub}/{zero}',
       relation: ['can_{https://example.com/role}'],
     })(questionOf(jwt(claims)));
-    expect(made).toMatchObject({ user: 'employee:7-alice-0', relations: ['can_editor'] });
+    expect(made).toMatchObject({ user: 'employee:7/alice/0', relations: ['can_editor'] });
   });
 
   test('are chosen by action', () => {
@@ -74,7 +74,7 @@ describe('templates', () => {
 
   test('a signature’s subject and access key, and nothing of a token', () => {
     const principal = sigv4Principal('backup', 'AKIDBACKUP');
-    expect(make({ user: 'key:{access_key_id}-{sub}' })(questionOf(principal)).user).toBe('key:AKIDBACKUP-backup');
+    expect(make({ user: 'key:{access_key_id}/{sub}' })(questionOf(principal)).user).toBe('key:AKIDBACKUP/backup');
     expect(() => make({ user: 'user:{email}' })(questionOf(principal))).toThrow(unfit('{email} is absent'));
   });
 
@@ -143,6 +143,20 @@ describe('templates', () => {
   ])('the claim %j is refused in every part', (claim) => {
     for (const templates of [{ user: 'user:{claim}' }, { relation: ['{claim}'] }, { object: ['bucket:{claim}'] }]) {
       expect(() => make(templates)(questionOf(jwt({ claim })))).toThrow(unfit(/^\{claim\} /));
+    }
+  });
+
+  test('a claim with a slash stands alone, or it would be a neighbour’s beginning', () => {
+    const asked = questionOf(jwt({ tenant: 'acme/a', team: '/press/de' }), 'b/x');
+    expect(make({ object: ['team:{team}'] })(asked).objects).toEqual(['team:/press/de']);
+    for (const templates of [
+      { user: 'user:{tenant}/{sub}' },
+      { relation: ['{sub}/{tenant}'] },
+      { object: ['folder:{tenant}/{key.ancestors}'] },
+      { object: ['file:{key}/{tenant}'] },
+      { contextualTuples: [{ user: 'user:{sub}', relation: 'in', object: 'group:{sub}/{tenant}' }] },
+    ]) {
+      expect(() => make(templates)(asked)).toThrow(unfit(/^\{tenant\} holds a \//));
     }
   });
 

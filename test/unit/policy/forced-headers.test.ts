@@ -44,6 +44,28 @@ test('are there on every call that must state them again', () => {
   expect(force('AbortMultipartUpload', sent, { kind: 'anonymous' })).toBe(sent);
 });
 
+test('of encryption, or of locks, replace all that the client says of it, on every call', () => {
+  const client = [
+    'x-amz-server-side-encryption-aws-kms-key-id',
+    'x-amz-server-side-encryption-context',
+    'x-amz-server-side-encryption-customer-key',
+    'x-amz-object-lock-legal-hold',
+    'x-amz-storage-class',
+  ];
+  const namesOf = (forced: Readonly<Record<string, string>>, operation: 'PutObject' | 'UploadPart') =>
+    [...createHeaderForcer(forced)(operation, new RequestHeaders(client.flatMap((name) => [name, 'a'])), jwt({}))]
+      .map(([name]) => name)
+      .toSorted();
+  const encryption = { 'x-amz-server-side-encryption': 'aws:kms' };
+  const rest = ['x-amz-object-lock-legal-hold', 'x-amz-storage-class'];
+  expect(namesOf(encryption, 'PutObject')).toEqual([...rest, 'x-amz-server-side-encryption'].toSorted());
+  expect(namesOf(encryption, 'UploadPart')).toEqual(rest);
+  expect(namesOf({ 'x-amz-object-lock-mode': 'GOVERNANCE' }, 'PutObject')).toEqual(
+    [...client.filter((name) => !name.startsWith('x-amz-object-lock-')), 'x-amz-object-lock-mode'].toSorted(),
+  );
+  expect(namesOf({ 'x-amz-storage-class': 'STANDARD' }, 'PutObject')).toEqual(client.toSorted());
+});
+
 test('cost nothing where there are none', () => {
   expect(createHeaderForcer({})('PutObject', sent, jwt({}))).toBe(sent);
 });

@@ -120,6 +120,12 @@ describe('keys of the proxy’s own', () => {
     expect(make('{sub}/{tenant.id}/{uuid}', alice)).toMatch(/^alice\/acme\//);
   });
 
+  test('can be addressed, or are none', () => {
+    const named = (length: number) => jwt({}, 'x'.repeat(length));
+    expect(make('{sub}/{uuid}', named(1024 - 37))).toHaveLength(1024);
+    expect(() => make('{sub}/{uuid}', named(1025 - 37))).toThrow(expect.objectContaining({ code: 'KeyTooLongError' }));
+  });
+
   test('an extension is letters and digits', () => {
     // Those of the library that the type is looked up in.
     const extensions = [standard, other].flatMap((types) => Object.values(types).flatMap((names) => [...names]));

@@ -16,6 +16,7 @@ const off: UploadPolicyConfig = {
   keyPattern: '',
   keyTemplate: '',
   requiredMetadata: [],
+  refusedHeaders: [],
   forcedHeaders: {},
   bindMultipartToCreator: false,
 };
@@ -54,6 +55,7 @@ test('a bucket that asks for nothing has none', () => {
     { keyPattern: 'a' },
     { keyTemplate: '{uuid}' },
     { requiredMetadata: ['a'] },
+    { refusedHeaders: ['expires'] },
     { forcedHeaders: { expires: '0' } },
   ];
   for (const policy of asking) expect(policyOf(policy, noSecret)).toBeDefined();
@@ -153,6 +155,23 @@ describe('content types', () => {
     expect(codeOf({ allowedContentTypes: ['image/png'] }, two)).toBe('UnsupportedMediaType');
   });
 
+  test('that are left open are written out where somebody has looked', () => {
+    const typeOf = (policy: Partial<UploadPolicyConfig>, fields: readonly string[], operation: Operation = put) =>
+      policyOf(policy)
+        .admit(question(operation, { headers: new RequestHeaders(fields) }))
+        ?.headers.get('content-type');
+    for (const policy of [{ allowedContentTypes: ['*/*'] }, { sniffContentType: true }]) {
+      for (const operation of [put, create]) {
+        expect(typeOf(policy, [], operation)).toBe('application/octet-stream');
+        expect(typeOf(policy, ['content-type', ''], operation)).toBe('application/octet-stream');
+        expect(typeOf(policy, ['content-type', 'A/b'], operation)).toBe('A/b');
+      }
+      expect(typeOf({ ...policy, forcedHeaders: { 'content-type': 'c/d' } }, [])).toBe('c/d');
+    }
+    expect(typeOf({ allowedContentTypes: ['*/*'] }, [], complete)).toBeUndefined();
+    expect(typeOf({ keyPrefix: 'a' }, [])).toBeUndefined();
+  });
+
   test.each([
     ['gzip', 'UnsupportedMediaType'],
     ['aws-chunked, GZIP', 'UnsupportedMediaType'],
@@ -169,6 +188,8 @@ describe('content types', () => {
     const requiredMetadata = ['by'];
     expect(codeOf({ requiredMetadata }, [])).toBe('InvalidRequest');
     expect(codeOf({ requiredMetadata }, ['x-amz-meta-by', ' '])).toBe('InvalidRequest');
+    expect(codeOf({ requiredMetadata }, ['x-amz-meta-by', '', 'x-amz-meta-by', ' '])).toBe('InvalidRequest');
+    expect(codeOf({ requiredMetadata }, ['x-amz-meta-by', '', 'x-amz-meta-by', 'x'])).toBe('none');
     expect(codeOf({ requiredMetadata }, ['x-amz-meta-by', 'x'], create)).toBe('none');
     expect(codeOf({ requiredMetadata, forcedHeaders: { 'x-amz-meta-by': '{sub}' } }, [])).toBe('none');
     expect(codeOf({ requiredMetadata }, [], part)).toBe('none');
@@ -181,6 +202,51 @@ describe('content types', () => {
       expect.objectContaining({ code: 'AccessDenied' }),
     );
     expect(bound.admit(question(put, { principal }))).toBeDefined();
+  });
+});
+
+describe('headers that are refused', () => {
+  const refusedHeaders = ['x-amz-tagging', 'x-amz-object-lock-*', 'content-type', 'content-encoding', 'x-amz-server-*'];
+  const refusalOf = (operation: Operation, name: string, value = 'a', more: Partial<UploadPolicyConfig> = {}) => {
+    try {
+      policyOf({ refusedHeaders, ...more }).admit(question(operation, { headers: new RequestHeaders([name, value]) }));
+      return 'none';
+    } catch (error) {
+      return error instanceof S3Error ? `${error.code} ${error.message}` : String(error);
+    }
+  };
+
+  test.each(['x-amz-tagging', 'x-amz-object-lock-mode', 'x-amz-server-side-encryption-context', 'content-type'])(
+    '%s, by its name or its beginning',
+    (name) => {
+      for (const operation of [put, create]) {
+        expect(refusalOf(operation, name)).toMatch(new RegExp(`^AccessDenied .*${name}`));
+      }
+      // Of these operations they go nowhere.
+      for (const operation of [part, complete]) expect(refusalOf(operation, name)).toBe('none');
+    },
+  );
+
+  test('a key of the client’s own in each call that states it', () => {
+    const name = 'x-amz-server-side-encryption-customer-key';
+    for (const operation of [put, create, part, complete]) expect(refusalOf(operation, name)).toContain('AccessDenied');
+  });
+
+  test('and no others', () => {
+    for (const name of ['x-amz-tagging-directive', 'x-amz-date', 'x-amz-meta-x-amz-tagging', 'cache-control']) {
+      expect(refusalOf(put, name)).toBe('none');
+    }
+    expect(refusalOf(put, 'content-encoding', 'AWS-Chunked')).toBe('none');
+    expect(refusalOf(put, 'content-encoding', 'aws-chunked, gzip')).toContain('AccessDenied');
+    for (const name of ['x-amz-date', 'authorization', 'host', 'content-length']) {
+      expect(refusalOf(put, name, 'a', { refusedHeaders: ['*'] })).toBe('none');
+    }
+  });
+
+  test('the bucket’s own field of that name is none of the client’s', () => {
+    const forcedHeaders = { 'x-amz-tagging': 'by={sub}' };
+    expect(refusalOf(put, 'x-amz-meta-a', 'a', { forcedHeaders })).toBe('none');
+    expect(refusalOf(put, 'x-amz-tagging', 'a', { forcedHeaders })).toContain('AccessDenied');
   });
 });
 
