@@ -14,9 +14,11 @@ export interface DescribedError {
 const maxDepth = 5;
 const maxErrors = 10;
 
-export function describeError(error: unknown, depth = 0): DescribedError {
+/** @param hidesPaths where lines shall hold no object key as it is: in a path of the storage there is one. */
+export function describeError(error: unknown, hidesPaths: boolean, depth = 0): DescribedError {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
-  const { name: type, message, stack, cause } = error;
+  const { name: type, cause } = error;
+  const { message, stack } = hidesPaths && hasPath(error) ? withoutPath(error) : error;
   const code = 'code' in error && isShort(error.code) ? error.code : undefined;
   const status = findStatus(error);
   const errors = error instanceof AggregateError ? error.errors.slice(0, maxErrors) : undefined;
@@ -26,10 +28,21 @@ export function describeError(error: unknown, depth = 0): DescribedError {
     ...(code !== undefined && { code }),
     ...(status !== undefined && { status }),
     ...(stack !== undefined && { stack }),
-    ...(cause !== undefined && depth < maxDepth && { cause: describeError(cause, depth + 1) }),
+    ...(cause !== undefined && depth < maxDepth && { cause: describeError(cause, hidesPaths, depth + 1) }),
     ...(errors !== undefined &&
-      depth < maxDepth && { errors: errors.map((one: unknown) => describeError(one, depth + 1)) }),
+      depth < maxDepth && { errors: errors.map((one: unknown) => describeError(one, hidesPaths, depth + 1)) }),
   };
+}
+
+/** Of a call to the file system, whose message names what it was called with. */
+const hasPath = (error: Error): error is NodeJS.ErrnoException =>
+  'syscall' in error && ('path' in error || 'dest' in error);
+
+function withoutPath({ code, syscall, message, stack = '' }: NodeJS.ErrnoException): Pick<Error, 'message' | 'stack'> {
+  const said = `${code}: ${syscall}`;
+  const at = stack.indexOf(message);
+  if (at === -1) return { message: said };
+  return { message: said, stack: stack.slice(0, at) + said + stack.slice(at + message.length) };
 }
 
 const isShort = (value: unknown): value is string | number =>

@@ -15,10 +15,15 @@ export interface Log extends pino.Logger {
 }
 
 /** @param writer standard output unless told. */
-export function createLog({ level, format }: LoggingConfig, writer: LineWriter = standardOutput()): Log {
+export function createLog({ level, format, keys }: LoggingConfig, writer: LineWriter = standardOutput()): Log {
   const isPretty = format === 'pretty' || (format === undefined && isatty(1));
   const log = pino(
-    { level, base: null, timestamp: () => `,"time":"${writeTime()}"`, serializers: { err: describeError } },
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${writeTime()}"`,
+      serializers: { err: (error) => describeError(error, keys !== 'plain') },
+    },
     toStream(writer, isPretty ? writePrettyLine : escapeUnprintable),
   );
   writer.onDropped = (lines) => log.warn({ lines }, 'log lines were dropped: what reads the log did not keep up');
@@ -29,6 +34,18 @@ export function createLog({ level, format }: LoggingConfig, writer: LineWriter =
   };
   return Object.assign(log, { writeEntry });
 }
+
+/** @param log of a program that the proxy is part of, any of pino's: its level and its form are for that program to say. */
+export function toLog(log: pino.Logger, { keys }: Pick<LoggingConfig, 'keys'>): Log {
+  if (isLog(log)) return log;
+  const describe = (error: unknown) => (error instanceof Error ? describeError(error, keys !== 'plain') : error);
+  const child = log.child({}, { serializers: { err: describe } });
+  const writeEntry: Log['writeEntry'] = (level, fields, message) =>
+    child[level](JSON.parse(`{${fields.slice(1)}}`) as object, message);
+  return Object.assign(child, { writeEntry });
+}
+
+const isLog = (log: pino.Logger): log is Log => 'writeEntry' in log;
 
 /** From debug to the configured level and back; where that says as much as debug, info is the other one. */
 export function toggleLevel(log: Log, configured: LoggingConfig['level']): void {

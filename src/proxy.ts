@@ -1,5 +1,6 @@
 // Builds every part once and joins them; the only file that knows them all.
 import { join } from 'node:path';
+import type { Logger } from 'pino';
 import { createAuthenticator } from './auth/authenticate.ts';
 import type { AuthServices } from './auth/authentication.ts';
 import { createReplayGuard } from './auth/sigv4/create-replay-guard.ts';
@@ -7,13 +8,14 @@ import type { ReplayGuard } from './auth/sigv4/replay-guard.ts';
 import { checkEngines } from './authz/check-engines.ts';
 import { createAuthorizer, type Authorization } from './authz/create-authorizer.ts';
 import { checkBackends } from './check-backends.ts';
+import { checkFiles } from './config/check-files.ts';
 import type { BucketConfig, Config, S3StorageConfig } from './config/config.ts';
 import { readOrMakeSecret } from './config/local-secret.ts';
 import { createCorsPolicy } from './cors.ts';
 import { S3Error } from './errors.ts';
 import { createForwardedReader } from './forwarded.ts';
 import { createRefusal, createRequestHandler, type Bucket, type HandlerOptions } from './handle-request.ts';
-import type { Log } from './log.ts';
+import { toLog } from './log.ts';
 import { createAddressParser, createBucketFinder } from './routing/parse-address.ts';
 import { createAccessCheck } from './policy/access-list.ts';
 import { createUploadPolicy } from './policy/upload-policy.ts';
@@ -45,7 +47,8 @@ export interface Proxy {
 }
 
 export interface ProxyOptions {
-  readonly log: Log;
+  /** What `createLog` makes, or any of pino's: of that, the level counts that it has at the start. */
+  readonly log: Logger;
   /** True when other processes serve the same port. */
   readonly sharePort?: boolean;
   /** True when the process that started this one serves the metrics of all (see supervise-metrics.ts). */
@@ -55,22 +58,47 @@ export interface ProxyOptions {
 /** After an abort, what handlers may take to clean up before connections are closed. */
 const cleanUpMs = 10_000;
 
-/** @throws Error when the address is taken, or the state folder or a storage cannot be used. */
-export async function startProxy(
+/** What is open, in the order in which it was opened. */
+type Closers = (() => void | Promise<void>)[];
+
+/** @throws Error when the address is taken, a file is missing, or the state folder or a storage cannot be used; nothing is left open then. */
+export async function startProxy(config: Config, options: ProxyOptions): Promise<Proxy> {
+  checkFiles(config);
+  const closers: Closers = [];
+  try {
+    return await start(config, options, closers);
+  } catch (error) {
+    await closeAll(closers).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function closeAll(closers: Closers): Promise<void> {
+  for (const close of closers.toReversed()) await close();
+}
+
+async function start(
   config: Config,
-  { log, sharePort = false, isSupervised = false }: ProxyOptions,
+  { log: givenLog, sharePort = false, isSupervised = false }: ProxyOptions,
+  closers: Closers,
 ): Promise<Proxy> {
+  const log = toLog(givenLog, config.logging);
   const { limits } = config.server;
   const budget = new ByteBudget(limits.memoryBudgetBytes);
   const slots = new UploadSlots({ ...limits, isTight: () => budget.isTight });
   let gauges: (() => Gauges) | undefined;
   const telemetry = await startTelemetry({ config, log, gauges: () => gauges?.(), isSupervised });
+  closers.push(() => telemetry.stop());
   const replays = telemetry.watchReplays(createReplayGuard(config));
+  closers.push(() => replays.close());
   const buckets = config.buckets.map((bucket) => {
     const authorization =
       bucket.authz && createAuthorizer(bucket.authz, telemetry.authorizationEvents(bucket.name, bucket.authz));
+    for (const engine of authorization?.engines ?? []) closers.push(() => engine.close());
     const services = { replays, ...telemetry.authServices(bucket.name, bucket.auth) };
-    return { config: bucket, authorization, served: createBucket(bucket, config, services, authorization) };
+    const served = createBucket(bucket, config, services, authorization);
+    closers.push(() => served.storage.close());
+    return { config: bucket, authorization, served };
   });
   const storages = new Map(
     buckets.map(({ served: { name, storage } }) => [name, telemetry.watchBackground(name, storage)]),
@@ -79,7 +107,9 @@ export async function startProxy(
     stateDir: config.server.stateDir,
     storageOf: (name) => storages.get(name),
     events: telemetry.openUploadsEvents,
+    watchSweep: (abandoned) => telemetry.watchSweep(abandoned),
   });
+  closers.push(() => openUploads.close());
   const routes = buckets.map(({ config: bucket, served }) => toRoute(bucket, served));
   const findBucket = createBucketFinder(routes);
   let isStopping = false;
@@ -115,9 +145,6 @@ export async function startProxy(
     readForwarded: createForwardedReader(config.server.trustedProxies),
     handle: createRequestHandler(handlerOptions),
     refuse: createRefusal(handlerOptions),
-  }).catch(async (error: unknown) => {
-    await telemetry.stop();
-    throw error;
   });
   void openUploads.sweep();
   const backends = buckets.flatMap(({ config: bucket, served }) =>
@@ -150,11 +177,7 @@ export async function startProxy(
         await endsWithin(drained, cleanUpMs);
       }
       listener.close();
-      await openUploads.close();
-      await replays.close();
-      await Promise.all(buckets.flatMap(({ authorization }) => authorization?.engines ?? []).map((one) => one.close()));
-      await Promise.all([...storages.values()].map((storage) => storage.close()));
-      await telemetry.stop();
+      await closeAll(closers);
     },
   };
 }

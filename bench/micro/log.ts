@@ -47,6 +47,7 @@ const outcome: Outcome = {
   principal: { kind: 'jwt', subject: 'alice@example.com', claims: {}, expiresAtMs: Infinity },
   decision: undefined,
   authenticateMs: 0.0412,
+  authorizeMs: undefined,
   queueMs: 0.0012,
   response: { status: 200, headers: [] },
   code: undefined,

@@ -57,6 +57,7 @@ const outcome = (of: HttpRequest): Outcome => ({
   principal,
   decision: undefined,
   authenticateMs: 0.1,
+  authorizeMs: undefined,
   queueMs: 0,
   response: { status: 200, headers: [] },
   code: undefined,

@@ -55,7 +55,7 @@ function describeChange(
     credential: principal?.kind,
     subject: principal === undefined || principal.kind === 'anonymous' ? undefined : tellPerson(principal.subject),
     accessKey: principal?.kind === 'sigv4' ? tellPerson(principal.accessKeyId) : undefined,
-    clientIp: tellPerson(request.clientIp),
+    clientIp: tellPerson(request.clientIp || undefined),
     operation: operation?.name,
     bucket,
     backendBucket: object?.bucket,

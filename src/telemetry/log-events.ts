@@ -37,6 +37,17 @@ export function logEngineFault(log: Log, bucket: string): (fault: EngineFault) =
   };
 }
 
+/** A fault in telling of what is done, which must not become one of what is done: where not even this can be told, nothing is. */
+export function logFault(log: Log): (error: unknown) => void {
+  return (error) => {
+    try {
+      log.error({ err: error }, 'a request or a call could not be told of');
+    } catch {
+      // The log itself.
+    }
+  };
+}
+
 export function logOpenUploads(log: Log): OpenUploadsEvents {
   return {
     aborted: ({ bucketName }) => log.debug({ bucket: bucketName }, 'multipart upload aborted'),

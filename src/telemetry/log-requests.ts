@@ -29,9 +29,10 @@ export function createRequestLog({
     if (!log.isLevelEnabled(level)) return;
     let fields = whoAndWhat(outcome, figures, privacy) + howMuch(outcome, figures);
     if (isSlow) fields += `,"waitedFor":"${findHindrance(outcome, figures)}"`;
-    if (outcome.decision !== undefined) fields += writeDecision(outcome.decision);
+    if (outcome.decision !== undefined)
+      fields += writeDecision(outcome.decision, !privacy.hidesReasons || log.isLevelEnabled('debug'));
     const cause = isOurs ? (error instanceof S3Error ? error.cause : error) : undefined;
-    if (cause !== undefined) fields += `,"err":${toPrintableJson(describeError(cause))}`;
+    if (cause !== undefined) fields += `,"err":${toPrintableJson(describeError(cause, privacy.hidesPaths))}`;
     log.writeEntry(level, fields, isOurs ? 'request failed' : isSlow ? 'slow upload' : 'request');
   };
 }
@@ -50,14 +51,15 @@ function whoAndWhat(outcome: Outcome, { traceId }: RequestFigures, { tellKey, te
     text('key', object === undefined || object.key === '' ? undefined : tellKey(object.key)) +
     known('credential', principal?.kind) +
     text('subject', tellPerson(subject)) +
-    text('clientIp', tellPerson(request.clientIp)) +
-    `,"status":${outcome.response.status}` +
+    text('clientIp', tellPerson(request.clientIp || undefined)) +
+    // Who has left is not answered.
+    (outcome.code === 'ClientGone' ? '' : `,"status":${outcome.response.status}`) +
     text('code', outcome.code)
   );
 }
 
 function howMuch(outcome: Outcome, figures: RequestFigures): string {
-  const { operation, decision } = outcome;
+  const { operation } = outcome;
   const { plan } = figures;
   let fields = `,"receivedBytes":${figures.receivedBytes},"sentBytes":${figures.sentBytes}`;
   if (operation?.name === 'PutObject') fields += known('plan', plan);
@@ -66,7 +68,7 @@ function howMuch(outcome: Outcome, figures: RequestFigures): string {
   fields +=
     time('durationMs', outcome.durationMs) +
     time('authenticateMs', outcome.authenticateMs) +
-    time('authorizeMs', decision?.durationMs) +
+    time('authorizeMs', outcome.authorizeMs) +
     time('queueMs', outcome.queueMs) +
     time('firstByteMs', figures.firstByteMs);
   if (plan === undefined || !takesBody(outcome)) return fields;
@@ -85,7 +87,9 @@ const text = (name: string, value: string | undefined): string =>
 const time = (name: string, ms: number | undefined): string =>
   ms === undefined ? '' : `,"${name}":${Math.round(ms * 10) / 10}`;
 
-function writeDecision({ engine, allow, cached, reason, failedOpen }: NonNullable<Outcome['decision']>): string {
+function writeDecision(decision: NonNullable<Outcome['decision']>, tellsReason: boolean): string {
+  const { engine, allow, cached, failedOpen } = decision;
+  const reason = tellsReason ? decision.reason : undefined;
   return `,"decision":${toPrintableJson({ engine, allow, cached, reason, failedOpen })}`;
 }
 
@@ -94,9 +98,8 @@ const takesBody = ({ operation }: Outcome): boolean =>
 
 /** What took most of an upload's time. */
 function findHindrance(outcome: Outcome, figures: RequestFigures): string {
-  const { durationMs, authenticateMs = 0, decision, queueMs = 0 } = outcome;
+  const { durationMs, authenticateMs = 0, authorizeMs = 0, queueMs = 0 } = outcome;
   const { clientWaitMs, backendWaitMs, memoryWaitMs } = figures;
-  const authorizeMs = decision?.durationMs ?? 0;
   // The backend is waited for with its answer too. Parts wait at the same time, so the sum of all can be more than there was.
   const unexplainedMs = durationMs - clientWaitMs - authenticateMs - authorizeMs - queueMs;
   const waits: readonly (readonly [on: string, ms: number])[] = [

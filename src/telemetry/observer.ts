@@ -74,8 +74,10 @@ export interface Tracing {
     readonly failed: number;
   };
   startRequest(request: HttpRequest): RequestSpan;
-  /** A call to a storage that no request waits for: a sweep, an abort that is made again. */
-  startBackgroundCall(bucket: string, call: StorageCall): StorageSpan;
+  /** A call to a storage that no request waits for: an abort that a sweep makes, which is then its cause, or one that is made again. */
+  startBackgroundCall(bucket: string, call: StorageCall, cause: CallTrace | undefined): StorageSpan;
+  /** @param abandoned uploads that it has found. */
+  startSweep(abandoned: number): Span;
   /** A question to a policy engine, or a fetch of keys. `cause`: of what needs the answer. */
   startNeighbourCall(
     neighbour: { readonly name: string; readonly url: string; readonly method: string },
@@ -115,6 +117,8 @@ export interface Metrics extends OpenUploadsEvents {
   failedOpen(bucket: string, engine: string): void;
   keysFetched(bucket: string, error: unknown): void;
   replayRejected(): void;
+  /** Where tokens are counted that need not be verified again; undefined where the bucket takes none. */
+  jwtCacheHits(bucket: string): { value: number } | undefined;
   stop(): Promise<void>;
 }
 

@@ -10,6 +10,10 @@ type Tell = (text: string | undefined) => string | undefined;
 export interface PrivacyRules {
   /** Of object keys. */
   readonly tellKey: Tell;
+  /** Whether paths are left out of faults, as those of a storage hold keys. */
+  readonly hidesPaths: boolean;
+  /** Whether a policy's words are for debugging alone, as they may hold keys and names. */
+  readonly hidesReasons: boolean;
   /** Of whatever says who: subjects, access keys, addresses. */
   readonly tellPerson: Tell;
   /** Of ids by which somebody could act: never as they are. */
@@ -29,7 +33,13 @@ export function createPrivacyRules({
 }: Pick<Config, 'logging' | 'server'>): PrivacyRules {
   const secret = readOrMakeSecret(join(stateDir, 'log-hash-secret'));
   const hash = (text: string) => createHmac('sha256', secret).update(text).digest('hex').slice(0, hashHexDigits);
-  return { tellKey: createTell(keys, hash), tellPerson: createTell(subjects, rememberHashes(hash)), hash };
+  return {
+    tellKey: createTell(keys, hash),
+    hidesPaths: keys !== 'plain',
+    hidesReasons: keys !== 'plain' || subjects !== 'plain',
+    tellPerson: createTell(subjects, rememberHashes(hash)),
+    hash,
+  };
 }
 
 function createTell(privacy: Privacy, hash: (text: string) => string): Tell {

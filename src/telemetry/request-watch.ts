@@ -15,6 +15,10 @@ export interface Watchers {
   readonly tracing: Tracing | undefined;
   readonly metrics: Metrics | undefined;
   readonly logRequest: (outcome: Outcome, figures: RequestFigures) => void;
+  /** Whether it will tell of the address of a request that goes well. */
+  readonly tellsAddress: () => boolean;
+  /** Told of a fault of those above, which no request may suffer from. */
+  readonly failed: (error: unknown) => void;
 }
 
 const noFields: HttpResponse['headers'] = [];
@@ -24,7 +28,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
   readonly #watchers: Watchers;
   readonly #startedAtMs = performance.now();
   readonly #span: RequestSpan | undefined;
-  readonly #started: number;
+  readonly #started: number = 0;
   #bucketName = '';
   #sentBytes = 0;
   #firstByteMs: number | undefined;
@@ -34,6 +38,10 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
   #clientWaitMs = 0;
   #backendWaitMs = 0;
   #memoryWaitMs = 0;
+  #callsInFlight = 0;
+  /** Since when there is one, or will be another after one that failed. */
+  #callingSinceMs: number | undefined;
+  #callingMs = 0;
   #storedBytes = 0;
   #answer: StorageAnswer | undefined;
   #uploadId: string | undefined;
@@ -43,8 +51,12 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
   constructor(request: HttpRequest, watchers: Watchers) {
     this.#request = request;
     this.#watchers = watchers;
-    this.#span = watchers.tracing?.startRequest(request);
-    this.#started = watchers.metrics?.requestStarted(this) ?? 0;
+    try {
+      this.#started = watchers.metrics?.requestStarted(this) ?? 0;
+      this.#span = watchers.tracing?.startRequest(request);
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   get bucket(): string {
@@ -62,14 +74,15 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
 
   enter(bucket: Bucket): Bucket {
     this.#bucketName = bucket.name;
-    const span = this.#span;
+    // A client that has left has no address any more.
+    if (this.#watchers.tellsAddress()) void this.#request.clientIp;
     const watched = { ...bucket, storage: new WatchedStorage(bucket.storage, this) };
-    if (span === undefined) return watched;
+    if (this.#span === undefined) return watched;
     const { authenticate, authorize } = bucket;
     return {
       ...watched,
-      authenticate: (request) => during(span.startAuthentication(), (trace) => authenticate(request, trace)),
-      authorize: authorize && ((question) => during(span.startAuthorization(), (trace) => authorize(question, trace))),
+      authenticate: (request) => this.#during(startAuthentication, (trace) => authenticate(request, trace)),
+      authorize: authorize && ((question) => this.#during(startAuthorization, (trace) => authorize(question, trace))),
     };
   }
 
@@ -78,6 +91,8 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
     const call = { ...called, attempt: this.#attemptOf(called) };
     const span = this.#span?.startStorageCall(this.#bucketName, call);
     const started = metrics?.storageCallStarted(this.#bucketName, call, body) ?? 0;
+    this.#callingSinceMs ??= performance.now();
+    this.#callsInFlight++;
     return {
       trace: span?.trace,
       end: (end) => {
@@ -86,6 +101,10 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
         span?.endCall(end);
       },
     };
+  }
+
+  failed(error: unknown): void {
+    this.#watchers.failed(error);
   }
 
   end(outcome: Outcome): void {
@@ -97,7 +116,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
       plan: this.#plan,
       parts: this.#parts,
       retries: this.#retries,
-      clientWaitMs: this.#clientWaitMs,
+      clientWaitMs: this.#clientWaitMs + this.#idleMs(outcome),
       backendWaitMs: this.#backendWaitMs,
       memoryWaitMs: this.#memoryWaitMs,
       storedBytes: this.#storedBytes,
@@ -105,9 +124,54 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
       uploadId: this.#uploadId,
     };
     const { metrics, logRequest } = this.#watchers;
-    metrics?.requestEnded(this.#started, outcome, figures);
-    logRequest(outcome, figures);
-    this.#span?.endRequest(outcome, figures);
+    try {
+      metrics?.requestEnded(this.#started, outcome, figures);
+      this.#span?.endRequest(outcome, figures);
+    } catch (error) {
+      this.failed(error);
+    }
+    try {
+      logRequest(outcome, figures);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** For how long a body was wanted and there was nothing to call the backend with. */
+  #idleMs({ durationMs, authenticateMs = 0, authorizeMs = 0, queueMs }: Outcome): number {
+    if (queueMs === undefined) return 0;
+    const sinceMs = this.#callingSinceMs;
+    const callingMs = this.#callingMs + (sinceMs === undefined ? 0 : performance.now() - sinceMs);
+    return Math.max(0, durationMs - authenticateMs - authorizeMs - queueMs - callingMs);
+  }
+
+  async #during<T>(
+    start: (span: RequestSpan | undefined) => StageSpan<T> | undefined,
+    run: (trace: CallTrace | undefined) => Promise<T>,
+  ): Promise<T> {
+    let stage: StageSpan<T> | undefined;
+    try {
+      stage = start(this.#span);
+    } catch (error) {
+      this.failed(error);
+    }
+    let result: T;
+    try {
+      result = await run(stage?.trace);
+    } catch (error) {
+      try {
+        stage?.end(error);
+      } catch (fault) {
+        this.failed(fault);
+      }
+      throw error;
+    }
+    try {
+      stage?.succeed(result);
+    } catch (error) {
+      this.failed(error);
+    }
+    return result;
   }
 
   #attemptOf(call: StorageCall): number {
@@ -118,6 +182,11 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
 
   #count(call: StorageCall & { readonly attempt: number }, end: StorageCallEnd): void {
     const { name } = call;
+    this.#callsInFlight--;
+    if (this.#callsInFlight === 0 && (end.error === undefined || end.isGivenUp)) {
+      this.#callingMs += performance.now() - (this.#callingSinceMs ?? 0);
+      this.#callingSinceMs = undefined;
+    }
     if (end.error !== undefined) (this.#failures ??= new Map()).set(identify(call), call.attempt);
     this.#sentBytes += end.bytes;
     this.#clientWaitMs += end.clientWaitMs;
@@ -137,14 +206,5 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
 }
 
 const identify = ({ name, partNumber }: StorageCall): string => `${name} ${partNumber}`;
-
-async function during<T>(span: StageSpan<T>, run: (trace: CallTrace | undefined) => Promise<T>): Promise<T> {
-  try {
-    const result = await run(span.trace);
-    span.succeed(result);
-    return result;
-  } catch (error) {
-    span.end(error);
-    throw error;
-  }
-}
+const startAuthentication = (span: RequestSpan | undefined) => span?.startAuthentication();
+const startAuthorization = (span: RequestSpan | undefined) => span?.startAuthorization();

@@ -9,9 +9,9 @@ import type { RequestWatch } from '../handle-request.ts';
 import type { HttpRequest } from '../http.ts';
 import type { Log } from '../log.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { OpenUploadsEvents } from '../upload/open-uploads/open-uploads.ts';
+import type { OpenUploadsEvents, SweepWatch } from '../upload/open-uploads/open-uploads.ts';
 import { createAuditLog } from './audit-log.ts';
-import { logAuthentication, logFailedOpen, logOpenUploads } from './log-events.ts';
+import { logAuthentication, logFailedOpen, logFault, logOpenUploads } from './log-events.ts';
 import { createRequestLog } from './log-requests.ts';
 import { createPrivacyRules } from './privacy.ts';
 import type { Gauges, Metrics, Tracing } from './observer.ts';
@@ -26,6 +26,7 @@ export interface Telemetry {
   authServices(bucket: string, auth: AuthConfig): Omit<AuthServices, 'replays'>;
   authorizationEvents(bucket: string, authz: AuthzConfig): AuthorizationEvents;
   readonly openUploadsEvents: OpenUploadsEvents;
+  watchSweep(abandoned: number): SweepWatch | undefined;
   /** Goes on in new files after those written so far were renamed. */
   reopenFiles(): void;
   /** Flushes, for a limited time. */
@@ -45,10 +46,21 @@ export interface TelemetryOptions {
 export async function startTelemetry({ config, log, gauges, isSupervised }: TelemetryOptions): Promise<Telemetry> {
   const logs = openLogs(config, log);
   const tracing = config.tracing && (await loadTracing(config.tracing, config, log));
-  const metrics = config.metrics.enabled
-    ? await loadMetrics({ config, log, gauges, isSupervised }, tracing)
-    : undefined;
-  const watchers: Watchers = { tracing, metrics, logRequest: logs.logRequest };
+  let metrics: Metrics | undefined;
+  try {
+    if (config.metrics.enabled) metrics = await loadMetrics({ config, log, gauges, isSupervised }, tracing);
+  } catch (error) {
+    await tracing?.stop();
+    logs.close();
+    throw error;
+  }
+  const watchers: Watchers = {
+    tracing,
+    metrics,
+    logRequest: logs.logRequest,
+    tellsAddress: () => config.logging.subjects !== 'off' && log.isLevelEnabled('info'),
+    failed: logFault(log),
+  };
 
   return {
     watchRequest: (request) => new WatchedRequest(request, watchers),
@@ -58,6 +70,7 @@ export async function startTelemetry({ config, log, gauges, isSupervised }: Tele
       const url = auth.enabled && auth.jwt?.key.kind === 'jwks' ? auth.jwt.key.url : undefined;
       return {
         ...logAuthentication(log, bucket),
+        cacheHits: metrics?.jwtCacheHits(bucket),
         ...(url !== undefined && { watchFetch: watchFetches(bucket, url, watchers) }),
       };
     },
@@ -72,6 +85,7 @@ export async function startTelemetry({ config, log, gauges, isSupervised }: Tele
       };
     },
     openUploadsEvents: both(logOpenUploads(log), metrics),
+    watchSweep: (abandoned) => tracing?.startSweep(abandoned),
     reopenFiles: logs.reopen,
     async stop() {
       await Promise.all([tracing?.stop(), metrics?.stop()]);
@@ -106,11 +120,12 @@ async function loadMetrics(options: TelemetryOptions, tracing: Tracing | undefin
 
 function backgroundWatcher(
   bucket: string,
-  { tracing, metrics }: Watchers,
+  { tracing, metrics, failed }: Watchers,
 ): ConstructorParameters<typeof WatchedStorage>[1] {
   return {
-    begin(call, body) {
-      const span = tracing?.startBackgroundCall(bucket, call);
+    failed,
+    begin(call, body, cause) {
+      const span = tracing?.startBackgroundCall(bucket, call, cause);
       const started = metrics?.storageCallStarted(bucket, call, body) ?? 0;
       return {
         trace: span?.trace,
@@ -138,7 +153,7 @@ function countReplays(guard: ReplayGuard, metrics: Metrics): ReplayGuard {
   };
 }
 
-function watchFetches(bucket: string, url: string, { tracing, metrics }: Watchers): AuthServices['watchFetch'] {
+function watchFetches(bucket: string, url: string, { tracing, metrics, failed }: Watchers): AuthServices['watchFetch'] {
   return async (fetch, cause) => {
     const span = tracing?.startNeighbourCall({ name: 'jwks', url, method: 'GET' }, cause);
     let failure: unknown;
@@ -148,8 +163,12 @@ function watchFetches(bucket: string, url: string, { tracing, metrics }: Watcher
       failure = error;
       throw error;
     } finally {
-      metrics?.keysFetched(bucket, failure);
-      span?.end(failure);
+      try {
+        metrics?.keysFetched(bucket, failure);
+        span?.end(failure);
+      } catch (error) {
+        failed(error);
+      }
     }
   };
 }
@@ -158,7 +177,7 @@ function watchEngine(
   engine: Authorizer,
   bucket: string,
   authz: AuthzConfig,
-  { tracing, metrics }: Watchers,
+  { tracing, metrics, failed }: Watchers,
 ): Authorizer {
   const url = (engine.engine === 'opa' ? authz.opa?.url : authz.openfga?.url) ?? '';
   return {
@@ -173,8 +192,12 @@ function watchEngine(
         failure = error;
         throw error;
       } finally {
-        metrics?.engineAsked(bucket, engine.engine, performance.now() - startedAt, failure);
-        span?.end(failure);
+        try {
+          metrics?.engineAsked(bucket, engine.engine, performance.now() - startedAt, failure);
+          span?.end(failure);
+        } catch (error) {
+          failed(error);
+        }
       }
     },
     checkReady: (signal) => engine.checkReady(signal),

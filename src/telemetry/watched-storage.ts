@@ -1,6 +1,5 @@
 // A storage of which every call is seen: how long it took, what it moved, and who kept whom waiting.
 import type { CallTrace } from '../call-trace.ts';
-import type { Chunk } from '../http.ts';
 import type {
   CompletedPart,
   ObjectAddress,
@@ -12,6 +11,7 @@ import type {
   Stored,
   UploadAddress,
 } from '../storage/storage.ts';
+import { SeenBody } from './seen-body.ts';
 
 /** S3's names of the calls. */
 export type StorageCallName =
@@ -60,11 +60,17 @@ export interface StorageCallEnd {
 }
 
 export interface StorageWatcher {
-  /** @param body of calls that have one: what the backend has taken of it so far. */
+  /**
+   * @param body of calls that have one: what the backend has taken of it so far.
+   * @param cause what has made the call necessary, where that is no request.
+   */
   begin(
     call: StorageCall,
-    body?: { readonly bytes: number },
+    body: { readonly bytes: number } | undefined,
+    cause?: CallTrace,
   ): { readonly trace?: CallTrace | undefined; readonly end: (end: StorageCallEnd) => void };
+  /** Told of what `begin` or `end` has thrown, of which the call itself must know nothing. */
+  failed(error: unknown): void;
 }
 
 export class WatchedStorage implements Storage {
@@ -122,10 +128,9 @@ export class WatchedStorage implements Storage {
     );
   }
 
-  abortMultipartUpload(upload: UploadAddress, signal: AbortSignal): Promise<void> {
-    return this.#call({ name: 'AbortMultipartUpload', object: upload }, undefined, signal, (trace) =>
-      this.#storage.abortMultipartUpload(upload, signal, trace),
-    );
+  abortMultipartUpload(upload: UploadAddress, signal: AbortSignal, cause?: CallTrace): Promise<void> {
+    const run = (trace: CallTrace | undefined) => this.#storage.abortMultipartUpload(upload, signal, trace);
+    return this.#call({ name: 'AbortMultipartUpload', object: upload }, undefined, signal, run, cause);
   }
 
   listParts(
@@ -152,73 +157,50 @@ export class WatchedStorage implements Storage {
     body: SeenBody | undefined,
     signal: AbortSignal,
     run: (trace: CallTrace | undefined) => Promise<T>,
+    cause?: CallTrace,
   ): Promise<T> {
-    const { trace, end } = this.#watcher.begin(call, body);
+    const watched = this.#begin(call, body, cause);
     const startedAt = performance.now();
     let error: unknown;
     let answer: StorageAnswer | undefined;
     try {
-      const result = await run(trace);
+      const result = await run(watched?.trace);
       if (result !== undefined && 'headers' in result) answer = result;
       return result;
     } catch (caught) {
       error = caught;
       throw caught;
     } finally {
-      end({
-        durationMs: performance.now() - startedAt,
-        error,
-        answer,
-        isGivenUp: error !== undefined && (signal.aborted || body?.hasFailed === true),
-        bytes: body?.bytes ?? 0,
-        firstBytesAtMs: body?.firstBytesAtMs,
-        clientWaitMs: body?.clientWaitMs ?? 0,
-        backendWaitMs: body?.backendWaitMs ?? 0,
-        memoryWaitMs: body?.memoryWaitMs ?? 0,
-      });
+      const endedAt = performance.now();
+      body?.close(endedAt);
+      try {
+        watched?.end({
+          durationMs: endedAt - startedAt,
+          error,
+          answer,
+          isGivenUp: error !== undefined && (signal.aborted || body?.hasFailed === true),
+          bytes: body?.bytes ?? 0,
+          firstBytesAtMs: body?.firstBytesAtMs,
+          clientWaitMs: body?.clientWaitMs ?? 0,
+          backendWaitMs: body?.backendWaitMs ?? 0,
+          memoryWaitMs: body?.memoryWaitMs ?? 0,
+        });
+      } catch (fault) {
+        this.#watcher.failed(fault);
+      }
     }
   }
-}
 
-/** A body of which it is measured who waits for whom: the backend for bytes, or the bytes for the backend. */
-class SeenBody implements OutgoingBody {
-  readonly length: number | undefined;
-  readonly checksum: OutgoingBody['checksum'];
-  readonly #body: OutgoingBody;
-  bytes = 0;
-  firstBytesAtMs: number | undefined;
-  clientWaitMs = 0;
-  backendWaitMs = 0;
-  hasFailed = false;
-  #givenAtMs: number | undefined;
-
-  constructor(body: OutgoingBody) {
-    this.#body = body;
-    this.length = body.length;
-    this.checksum = body.checksum;
-  }
-
-  get memoryWaitMs(): number {
-    return this.#body.memoryWaitMs ?? 0;
-  }
-
-  async read(): Promise<Chunk | null> {
-    const askedAtMs = performance.now();
-    if (this.#givenAtMs !== undefined) this.backendWaitMs += askedAtMs - this.#givenAtMs;
-    let chunk: Chunk | null;
+  #begin(
+    call: StorageCall,
+    body: SeenBody | undefined,
+    cause: CallTrace | undefined,
+  ): ReturnType<StorageWatcher['begin']> | undefined {
     try {
-      chunk = await this.#body.read();
+      return this.#watcher.begin(call, body, cause);
     } catch (error) {
-      this.hasFailed = true;
-      throw error;
+      this.#watcher.failed(error);
+      return undefined;
     }
-    const givenAtMs = performance.now();
-    this.clientWaitMs += givenAtMs - askedAtMs;
-    this.#givenAtMs = chunk === null ? undefined : givenAtMs;
-    if (chunk !== null) {
-      this.firstBytesAtMs ??= givenAtMs;
-      this.bytes += chunk.bytes.byteLength;
-    }
-    return chunk;
   }
 }

@@ -184,6 +184,26 @@ describe('what keeps it from starting is one sentence', () => {
     expectFault(await run([]), /cannot write to the folder \.\/data \(EEXIST\); let .* or start it in another folder/u);
   });
 
+  test('an authority that is not there, which a check of the configuration finds too', async () => {
+    const opa = { url: 'https://127.0.0.1:1', policy_path: 'a', ca_file: './opa.pem' };
+    const openfga = {
+      url: 'https://127.0.0.1:1',
+      store_id: '01HVMMBCMGZNT3SED4Z17ECXCA',
+      object: 'bucket:a',
+      relation: 'a',
+    };
+    const server = { address: `127.0.0.1:${await freePort()}` };
+    const none = (setting: string) => `cannot be read (ENOENT); put the file there, or set ${setting}`;
+    for (const args of [[], ['validate']]) {
+      await write({ server, buckets: [{ ...bucket, authz: { opa } }] });
+      expectFault(await run(args), `mizuchi-uploadr: ./opa.pem ${none('authz.opa.ca_file of bucket uploads')}`);
+      await write({ server, buckets: [{ ...bucket, authz: { openfga: { ...openfga, ca_file: './fga.pem' } } }] });
+      expectFault(await run(args), `mizuchi-uploadr: ./fga.pem ${none('authz.openfga.ca_file of bucket uploads')}`);
+      await write({ server, tracing: { enabled: true, otlp: { ca_file: './otlp.pem' } } });
+      expectFault(await run(args), `mizuchi-uploadr: ./otlp.pem ${none('tracing.otlp.ca_file')}`);
+    }
+  });
+
   test('a certificate that is not there, or is none', async () => {
     const address = `127.0.0.1:${await freePort()}`;
     await write({ server: { address, tls: { cert_file: './cert.pem', key_file: './key.pem' } } });

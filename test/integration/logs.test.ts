@@ -1,10 +1,13 @@
 // The log of a running proxy: a line for each request with all that the README promises, levels that change while it runs, and
 // lines that stay lines whatever clients send.
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../servers/free-port.ts';
 import { startMinio } from '../servers/start-minio.ts';
 import { startOpa, type OpaServer } from '../servers/start-opa.ts';
+import { startProcess } from '../servers/start-process.ts';
 import type { S3Server } from '../servers/start-s3-server.ts';
 import { fieldsOf, parseLines, readPromisedFields, requestLines, type LogLine } from '../support/log-lines.ts';
 import { openRawConnection } from '../support/raw-connection.ts';
@@ -42,6 +45,8 @@ describe('what a line says', () => {
   let server: S3Server;
   let opa: OpaServer;
   let slow: Recorder;
+  /** Takes no more than what its kernel takes. */
+  let stuck: Recorder;
   let proxy: RunningProxy;
   beforeAll(async () => {
     server = await startMinio();
@@ -51,6 +56,7 @@ describe('what a line says', () => {
       request.resume();
       request.on('end', () => setTimeout(() => response.writeHead(200, { etag: '"slow"' }).end(), 1500));
     });
+    stuck = await startRecorder(() => undefined);
     const s3 = {
       endpoint: server.endpoint,
       access_key: server.accessKey,
@@ -62,6 +68,7 @@ describe('what a line says', () => {
     const sigv4 = { access_key: 'AKIDALICE', secret_key: 'a-secret-of-alice-for-tests' };
     proxy = await startProxy({
       config: {
+        server: { limits: { idle_timeout_seconds: 2.5 } },
         buckets: [
           { name: 'uploads', s3, auth, upload, cors: { allowed_origins: ['https://app.example.com'] } },
           { name: 'signed', s3, auth: { sigv4 } },
@@ -69,6 +76,12 @@ describe('what a line says', () => {
           { name: 'asked', s3, auth, authz: { opa: { url: opa.url, policy_path: '/v1/data/mizuchi/allow' } } },
           { name: 'down-*', s3: { ...ofAny, endpoint: `http://127.0.0.1:${await freePort()}` }, auth, upload },
           { name: 'slow-*', s3: { ...ofAny, endpoint: slow.endpoint }, auth, upload },
+          {
+            name: 'stuck-*',
+            s3: { ...ofAny, endpoint: stuck.endpoint, timeouts: { idle_seconds: 1.5 } },
+            auth,
+            upload: { multipart_threshold: 64 * MiB, retry: { max_attempts: 1 } },
+          },
         ],
         tracing: { enabled: true, otlp: { endpoint: `http://127.0.0.1:${await freePort()}` } },
         logging: { level: 'info', format: 'json', slow_upload_seconds: 1 },
@@ -78,6 +91,7 @@ describe('what a line says', () => {
   afterAll(async () => {
     await proxy.stop();
     await slow.stop();
+    await stuck.stop();
     await opa.stop();
     await server.stop();
   });
@@ -221,11 +235,27 @@ describe('what a line says', () => {
     await connection.write(head.join('\r\n'));
     await delay(100);
     connection.destroy(true);
-    await waitFor(async () => requestLines(proxy.logs()).some(({ key }) => key === 'left'));
-    expect(requestLines(proxy.logs()).find(({ key }) => key === 'left')).toMatchObject({
-      level: 30,
-      code: 'ClientGone',
-    });
+    const find = () => parseLines(proxy.logs()).find(({ key }) => key === 'left');
+    await waitFor(async () => find() !== undefined);
+    expect(find()).toMatchObject({ level: 30, code: 'ClientGone', clientIp: expect.stringMatching(/^[0-9a-f]{16}$/u) });
+    // It was sent none.
+    expect(find()).not.toHaveProperty('status');
+  });
+
+  test.each([
+    ['is silent in the middle of its body', 1000, 4],
+    ['sends nothing of its body', 1000, 0],
+    ['sends nothing of one that goes in parts', 12 * MiB, 0],
+    ['is silent between two parts', 12 * MiB, 5 * MiB],
+  ])('of a client that %s: it was waited for', async (what, length, sentBytes) => {
+    const key = what.replaceAll(' ', '-');
+    const connection = await openRawConnection(proxy.url);
+    await connection.write(`PUT /open/${key} HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`);
+    await connection.write(Buffer.alloc(sentBytes));
+    expect(await connection.readAnswer()).toMatchObject({ status: 400 });
+    const find = () => requestLines(proxy.logs()).find((line) => line['key'] === key);
+    await waitFor(async () => find() !== undefined);
+    expect(find()).toMatchObject({ level: 40, code: 'RequestTimeout', waitedFor: 'client' });
   });
 
   test('of a slow upload: warn, and what it waited for', async () => {
@@ -240,6 +270,9 @@ describe('what a line says', () => {
     expect(Number(slowClient['clientWaitMs'])).toBeGreaterThan(1000);
     const slowBackend = await lineOf(proxy, await send({ path: '/slow-a/a', body: 'x' }));
     expect(slowBackend).toMatchObject({ level: 40, msg: 'slow upload', status: 200, waitedFor: 'backend' });
+    const stuckBackend = await lineOf(proxy, await send({ path: '/stuck-a/a', body: Buffer.alloc(32 * MiB) }));
+    expect(stuckBackend).toMatchObject({ level: 50, code: 'ServiceUnavailable', waitedFor: 'backend' });
+    expect(Number(stuckBackend['backendWaitMs'])).toBeGreaterThan(1000);
   });
 
   test('leads to the answer and to the trace of the client, and from them to it', async () => {
@@ -294,6 +327,36 @@ describe('keys and persons', () => {
     for (const name of ['key', 'subject', 'clientIp']) expect(line).not.toHaveProperty(name);
     expect(all).not.toMatch(/planted-key|tester/u);
   });
+});
+
+test.each(['plain', 'hashed', 'off'])(
+  'of what the file system refuses, paths are told only with keys: %s',
+  async (keys) => {
+    const proxy = await startProxy({
+      config: { buckets: [files('uploads')], logging: { level: 'info', format: 'json', keys } },
+    });
+    const folder = path.join(proxy.folder, 'data/uploads');
+    await mkdir(folder, { recursive: true });
+    await writeFile(path.join(folder, 'planted-folder+'), '');
+    const answer = await sendTo(proxy, { path: '/uploads/planted-folder/planted-key', body: 'x' });
+    const { err } = await lineOf(proxy, answer);
+    expect(err).toMatchObject({ code: expect.stringMatching(/^E[A-Z]+$/u), stack: expect.stringContaining('at ') });
+    await proxy.stop();
+    expect(proxy.logs().includes('planted')).toBe(keys === 'plain');
+  },
+);
+
+test('an embedder’s own logger is told the same, and what it throws is nobody’s fault', async () => {
+  const script = path.resolve(import.meta.dirname, '../support/embed-own-log.ts');
+  const embedder = startProcess({ command: process.execPath, args: [script], env: {} });
+  expect(await embedder.ended).toEqual({ code: 0, signal: null });
+  const [stored, failed, ...rest] = embedder.output().split('\n');
+  const common = { program: 'embedder', operation: 'PutObject', key: expect.stringMatching(/^[0-9a-f]{16}$/u) };
+  expect(JSON.parse(stored ?? '')).toMatchObject({ ...common, level: 30, msg: 'request', status: 200 });
+  const err = { type: 'Error', message: expect.stringMatching(/^E[A-Z]+: [a-z]+$/u), stack: expect.any(String) };
+  expect(JSON.parse(failed ?? '')).toMatchObject({ ...common, level: 50, msg: 'request failed', err });
+  expect(failed).not.toContain('planted');
+  expect(rest).toEqual(['with a broken log: 200', '']);
 });
 
 test.each(['json', 'pretty'])('lines stay lines, whatever a key or a subject holds: %s', async (format) => {

@@ -193,6 +193,7 @@ test('an embedder has metrics of its own for each proxy, which end with it', asy
     'first: 1, second: 0',
     'first is gone: ECONNREFUSED, second: 0',
     'a proxy that cannot start leaves no port behind: ECONNREFUSED',
+    'nor does one whose journal cannot be opened: true, ECONNREFUSED',
     '',
   ]);
 });

@@ -4,7 +4,7 @@ import { createSigningKey, startOidcProvider } from '../servers/start-oidc-provi
 import { createStore, startOpenFga } from '../servers/start-openfga.ts';
 import { testModel } from '../support/openfga-engine.ts';
 import { openRawConnection } from '../support/raw-connection.ts';
-import { passOnTo, startRecorder, type Recorder } from '../support/recorder.ts';
+import { answerWith, passOnTo, startRecorder, type Recorder } from '../support/recorder.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
 import { createToken } from '../support/start-proxy.ts';
 import { startTracedProxy, type TracedProxy, type TracedProxyOptions } from '../support/traced-proxy.ts';
@@ -232,6 +232,7 @@ test('the keys of an identity provider and OpenFGA are asked within the trace', 
           user: 'user:uploader',
           object: 'bucket:{bucket}',
           relation: 'writer',
+          cache_ttl_seconds: 0,
         },
       },
     },
@@ -266,4 +267,12 @@ test('the keys of an identity provider and OpenFGA are asked within the trace', 
     traceparent('01', traceId).replace(clientSpan, spans.find((span) => span.name === name)?.spanId ?? '');
   expect(fieldsSeen(keysRecorder, 'traceparent')).toContain(fieldOf('GET jwks'));
   expect(fieldsSeen(openfgaRecorder, 'traceparent')).toEqual([fieldOf('POST openfga')]);
+  const statusOf = (seen: readonly SeenSpan[]) =>
+    seen.find(({ name }) => name === 'POST openfga')?.attributes['http.response.status_code'];
+  expect(statusOf(spans)).toBe(200);
+  openfgaRecorder.setAnswer(answerWith(500, { 'content-type': 'application/json' }, '{}'));
+  const request = { url: traced.proxy.url, method: 'PUT', path: '/uploads/small', body: 'small' };
+  const { status, headers } = await sendRequest({ ...request, headers: { authorization } });
+  expect(status).toBe(503);
+  expect(statusOf(await waitForTrace(traced.collector, String(headers['x-mizuchi-trace-id']), isWhole))).toBe(500);
 });

@@ -1,5 +1,6 @@
 // What a trace says of uploads that are refused, tried again, given up, and left behind; and what it never says.
 import { mkdtemp, rm } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -124,6 +125,42 @@ test('a backend that is away: the request and its calls are errors, with the cau
   expect(find(spans, 'PutObject')).toMatchObject({ isError: true, message: 'ServiceUnavailable' });
 });
 
+test('a call without a body that is refused says what the backend answered', async () => {
+  const { storeRecorder, store } = traced();
+  const xml = '<Error><Code>AccessDenied</Code><Message>planted message</Message></Error>';
+  storeRecorder.setAnswer(answerWith(403, { 'x-amz-request-id': 'REFUSEDCALL' }, xml));
+  const { status, spans } = await trace({ key: 'refused', body: Buffer.alloc(6 * MiB) });
+  storeRecorder.setAnswer(passOnTo(store));
+  expect(status).toBe(403);
+  expect(find(spans, 'S3.CreateMultipartUpload')?.attributes).toMatchObject({
+    'error.type': 'AccessDenied',
+    'http.response.status_code': 403,
+    'aws.request_id': 'REFUSEDCALL',
+  });
+});
+
+test('a completion whose answer is lost says what was answered to it, and not to the question whether it was done', async () => {
+  const { storeRecorder, store } = traced();
+  storeRecorder.setAnswer((request, response) => {
+    const { method, url: target = '', headers } = request;
+    if (method !== 'POST' || !target.includes('uploadId=')) return passOnTo(store)(request, response);
+    const onward = httpRequest({ host: '127.0.0.1', port: store.port, method, path: target, headers, agent: false });
+    onward.on('response', (answer) => {
+      answer.resume();
+      answer.on('end', () => response.writeHead(500, { 'x-amz-request-id': 'LOSTANSWER' }).end());
+    });
+    return request.pipe(onward);
+  });
+  const { status, spans } = await trace({ key: 'completed', body: Buffer.alloc(6 * MiB) });
+  storeRecorder.setAnswer(passOnTo(store));
+  expect(status).toBe(200);
+  expect(storeRecorder.seen.some(({ method, target }) => method === 'HEAD' && target.includes('completed'))).toBe(true);
+  expect(find(spans, 'S3.CompleteMultipartUpload')?.attributes).toMatchObject({
+    'http.response.status_code': 500,
+    'aws.request_id': 'LOSTANSWER',
+  });
+});
+
 test('a client that leaves: the parts are given up, the upload is aborted, and nobody is to blame', async () => {
   const { proxy, collector, storeRecorder } = traced();
   const traceId = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex');
@@ -174,11 +211,13 @@ test('uploads of a killed process are swept in traces of their own', async () =>
   await first.kill9();
   connection.destroy();
   const second = await startProxy({ config, folder });
-  const swept = (): SeenSpan | undefined =>
-    spansOf(collector).find((span) => span.name === 'S3.AbortMultipartUpload' && span.parentId === '');
-  await waitFor(async () => swept() !== undefined);
-  expect(swept()).toMatchObject({ kind: 'client', isError: false });
-  expect(swept()?.attributes).toMatchObject({ 'http.response.status_code': 204, 'aws.s3.bucket': 'backend-bucket' });
+  const sweep = (): SeenSpan | undefined => spansOf(collector).find((span) => span.name === 'journal sweep');
+  await waitFor(async () => sweep() !== undefined);
+  expect(sweep()).toMatchObject({ parentId: '', isError: false });
+  expect(sweep()?.attributes).toMatchObject({ 'mizuchi.background': true, 'mizuchi.abandoned': 1 });
+  const swept = find(spansOf(collector), 'S3.AbortMultipartUpload');
+  expect(swept).toMatchObject({ kind: 'client', isError: false, parentId: sweep()?.spanId, traceId: sweep()?.traceId });
+  expect(swept?.attributes).toMatchObject({ 'http.response.status_code': 204, 'aws.s3.bucket': 'backend-bucket' });
   expect(await stored.listOpenUploads('killed')).toEqual([]);
   await second.stop();
   await store.stop();

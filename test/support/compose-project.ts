@@ -8,16 +8,21 @@ import { buildOnce, runBuildTool } from '../servers/build-once.ts';
 
 export interface ComposeService {
   readonly image: string;
+  readonly build?: { readonly context: string };
+  readonly pull_policy?: string;
   readonly profiles?: readonly string[];
   readonly entrypoint: readonly string[] | null;
   readonly command: readonly string[] | null;
   readonly environment?: Readonly<Record<string, string | null>>;
   readonly user?: string;
   readonly read_only?: boolean;
-  readonly depends_on?: Readonly<Record<string, { readonly condition: string; readonly required: boolean }>>;
+  readonly depends_on?: Readonly<
+    Record<string, { readonly condition: string; readonly required: boolean; readonly restart?: boolean }>
+  >;
   readonly healthcheck?: { readonly test: readonly string[] };
   readonly ports?: readonly { readonly host_ip?: string; readonly target: number; readonly published?: string }[];
   readonly volumes?: readonly ComposeMount[];
+  readonly tmpfs?: readonly string[];
 }
 
 export interface ComposeMount {

@@ -3,6 +3,7 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { findClient } from '../clients/find-client.ts';
+import { findOnPath } from '../servers/build-once.ts';
 import { findServer } from '../servers/find-server.ts';
 import { freePort } from '../servers/free-port.ts';
 import { startProcess, type ProcessEnd, type RunningProcess } from '../servers/start-process.ts';
@@ -14,8 +15,8 @@ export interface ComposeServices {
   portOf(service: string, containerPort: number): number;
   /** A path of the container, here. */
   locate(service: string, containerPath: string): string;
-  /** Starts what the service runs, or another command in its place. */
-  start(service: string, override?: { command?: readonly string[]; entrypoint?: readonly string[] }): RunningProcess;
+  /** Starts what the service runs, with these variables in place of the file's. */
+  start(service: string, environment?: Readonly<Record<string, string>>): RunningProcess;
   /** Runs a command in the service's environment to its end. */
   execute(service: string, command: readonly string[]): Promise<ProcessEnd & { readonly output: string }>;
   /** A text with the hosts and ports of the containers, for this machine. */
@@ -26,7 +27,14 @@ export interface ComposeServices {
 const entrypoints: readonly (readonly [image: string, entrypoint: readonly string[]])[] = [
   ['openpolicyagent/opa:', ['/opa']],
   ['openfga/openfga:', ['/openfga']],
+  ['jaegertracing/jaeger:', ['/cmd/jaeger/jaeger-linux']],
+  ['prom/prometheus:', ['/bin/prometheus']],
+  ['grafana/grafana:', ['/run.sh']],
+  ['quay.io/minio/minio:', ['/usr/bin/docker-entrypoint.sh']],
 ];
+/** Empty for the project's own image, which has a command alone. */
+export const entrypointOf = (image: string): readonly string[] =>
+  entrypoints.find(([begins]) => image.startsWith(begins))?.[1] ?? [];
 const programPaths: Readonly<Record<string, string>> = { '/opa': 'opa', '/openfga': 'openfga' };
 
 const repository = path.resolve(import.meta.dirname, '../..');
@@ -97,18 +105,24 @@ export async function createComposeServices(options: {
     translate(localise(name, text), prepared.get(name) ?? new Map());
 
   const isOwn = (image: string): boolean => image.startsWith('localhost/mizuchi-uploadr:');
-  const environmentOf = (name: string): Record<string, string> => {
+  const environmentOf = (name: string, changed: Readonly<Record<string, string>>): Record<string, string> => {
     const { image, environment } = serviceOf(name);
-    const all = { ...(isOwn(image) ? readEnvironment(stage) : {}), ...environment };
+    const all = { ...(isOwn(image) ? readEnvironment(stage) : {}), ...environment, ...changed };
     const set = Object.entries(all).map(([key, value]) => [key, convert(name, value ?? '')]);
-    return { PATH: `${bin}:${process.env['PATH'] ?? ''}`, HOME: folder, ...Object.fromEntries(set) };
+    // Of a system MinIO's image has no more than a shell and coreutils.
+    const rest = image.startsWith('quay.io/minio/minio:') ? [] : [process.env['PATH'] ?? ''];
+    return { PATH: [bin, ...rest].join(':'), HOME: folder, ...Object.fromEntries(set) };
   };
-  const run = (name: string, words: readonly string[]): RunningProcess => {
+  const run = (
+    name: string,
+    words: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): RunningProcess => {
     const [program = '', ...args] = words;
     return startProcess({
       command: programPaths[program] ?? program,
       args: args.map((one) => convert(name, one)),
-      env: environmentOf(name),
+      env: environmentOf(name, environment),
       cwd: folder,
     });
   };
@@ -116,12 +130,11 @@ export async function createComposeServices(options: {
     portOf,
     localise,
     locate: (name, containerPath) => convert(name, containerPath),
-    start(name, override = {}) {
+    start(name, environment) {
       const service = serviceOf(name);
-      const ofImage = entrypoints.find(([image]) => service.image.startsWith(image))?.[1] ?? [];
-      const entrypoint = override.entrypoint ?? service.entrypoint ?? ofImage;
-      const command = override.command ?? service.command ?? (isOwn(service.image) ? readCommand(stage) : []);
-      return run(name, [...entrypoint, ...command]);
+      const entrypoint = service.entrypoint ?? entrypointOf(service.image);
+      const command = service.command ?? (isOwn(service.image) ? readCommand(stage) : []);
+      return run(name, [...entrypoint, ...command], environment);
     },
     async execute(name, command) {
       const running = run(name, command);
@@ -146,6 +159,11 @@ async function linkPrograms(folder: string): Promise<string> {
   const [mc] = await findClient('mc');
   await symlink(mc, path.join(bin, 'mc'));
   await symlink(process.execPath, path.join(bin, 'node'));
+  for (const name of ['sh', 'env']) {
+    const found = findOnPath([name]);
+    if (found === undefined) throw new Error(`no ${name}`);
+    await symlink(found, path.join(bin, name));
+  }
   const own = `#!/bin/sh\nexec "${process.execPath}" "${path.join(repository, 'src/cli.ts')}" "$@"\n`;
   await writeFile(path.join(bin, 'mizuchi-uploadr'), own, { mode: 0o755 });
   return bin;

@@ -1,6 +1,6 @@
 // An embedder with two proxies in one process, which prints what their metrics say: run as a program of its own.
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -44,5 +44,10 @@ const address = taken.address();
 await start('third', typeof address === 'object' && address !== null ? address.port : 0).catch(() => undefined);
 console.log(`a proxy that cannot start leaves no port behind: ${await stored(2)}`);
 taken.close();
+// What stands where the journal of open uploads should be is found when most else has been started.
+mkdirSync(path.join(folder, 'fourth'));
+writeFileSync(path.join(folder, 'fourth', 'open-uploads'), '');
+const fault: unknown = await start('fourth').catch((error: unknown) => error);
+console.log(`nor does one whose journal cannot be opened: ${fault instanceof Error}, ${await stored(3)}`);
 await second.stop();
 rmSync(folder, { recursive: true });

@@ -15,7 +15,8 @@ export function parseLines(text: string): LogLine[] {
 /** Of requests. */
 export const requestLines = (text: string): LogLine[] =>
   parseLines(text).filter(
-    ({ stream, requestId, status }) => stream === undefined && requestId !== undefined && status !== undefined,
+    ({ stream, requestId, status, code }) =>
+      stream === undefined && requestId !== undefined && (status !== undefined || code === 'ClientGone'),
   );
 
 export const fieldsOf = (lines: readonly LogLine[]): string[] => [...new Set(lines.flatMap(Object.keys))].toSorted();

@@ -60,6 +60,7 @@ export function createBucketFigures(set: MetricSet, config: BucketConfig) {
     waits: byName(['client', 'backend', 'memory', 'slot'], (reason) => set.waitSeconds.add({ bucket, reason })),
     multipart: byName(['started', 'completed', 'aborted'], (status) => set.multipartUploads.add({ bucket, status })),
     auth: createAuthFigures(set, config),
+    jwtCacheHits: config.auth.enabled && config.auth.jwt ? set.jwtCacheHits.add({ bucket }) : undefined,
     jwks: createJwksFigures(set, config),
     authz: config.authz && createAuthzFigures(set, config),
   };

@@ -84,6 +84,7 @@ export class Counters implements Omit<Metrics, 'stop'> {
     if (bucket === undefined) return;
     bucket.receivedBytes.value += figures.receivedBytes;
     if (outcome.authenticateMs !== undefined) this.#countAuthentication(bucket, outcome, outcome.authenticateMs);
+    if (outcome.authorizeMs !== undefined) bucket.authz?.seconds.observe(outcome.authorizeMs);
     if (outcome.decision !== undefined) countDecision(bucket, outcome.decision);
     countUpload(bucket, outcome, figures);
   }
@@ -112,8 +113,10 @@ export class Counters implements Omit<Metrics, 'stop'> {
     }
     if (end.isGivenUp) return;
     call.seconds.observe(Math.max(0, end.durationMs - end.clientWaitMs));
-    if (end.error !== undefined)
-      bucket.callErrors.of(end.error instanceof S3Error ? end.error.code : 'InternalError').value++;
+    const code = end.error === undefined || end.error instanceof S3Error ? end.error?.code : 'InternalError';
+    // What is to be given up and is gone is as it should be: uploads are aborted once more after they were.
+    if (code !== undefined && !(name === 'AbortMultipartUpload' && code === 'NoSuchUpload'))
+      bucket.callErrors.of(code).value++;
     else if (name === 'CreateMultipartUpload') bucket.multipart.started.value++;
     else if (name === 'CompleteMultipartUpload') bucket.multipart.completed.value++;
   }
@@ -135,6 +138,10 @@ export class Counters implements Omit<Metrics, 'stop'> {
 
   replayRejected(): void {
     this.#replaysRejected.value++;
+  }
+
+  jwtCacheHits(bucket: string): Figure | undefined {
+    return this.#buckets.get(bucket)?.jwtCacheHits;
   }
 
   aborted({ bucketName }: { readonly bucketName: string }): void {
@@ -161,7 +168,7 @@ export class Counters implements Omit<Metrics, 'stop'> {
     const figures = bucket.auth[method];
     if (figures === undefined) return;
     if (principal !== undefined) figures.success.value++;
-    else if (code !== 'ClientGone') figures[response.status >= 500 ? 'unavailable' : 'failure'].value++;
+    else if (code !== 'ClientGone') figures[isOurs(response.status) ? 'unavailable' : 'failure'].value++;
   }
 }
 
@@ -177,11 +184,9 @@ function findMethod({ auth }: BucketFigures, { request, error }: Outcome): AuthM
 }
 
 function countDecision({ authz }: BucketFigures, decision: NonNullable<Outcome['decision']>): void {
-  const { engine, allow, cached, durationMs } = decision;
+  const { engine, allow, cached } = decision;
   const figure = authz?.decisions[engine]?.[allow ? 'allow' : 'deny'][cached ? 'true' : 'false'];
-  if (figure === undefined) return;
-  figure.value++;
-  authz?.seconds.observe(durationMs);
+  if (figure !== undefined) figure.value++;
 }
 
 function countUpload(bucket: BucketFigures, outcome: Outcome, figures: RequestFigures): void {
@@ -206,8 +211,11 @@ function countUpload(bucket: BucketFigures, outcome: Outcome, figures: RequestFi
 function statusOf({ code, response }: Outcome): Status {
   if (code === undefined) return 'success';
   if (code === 'ClientGone') return 'client_gone';
-  return response.status >= 500 && response.status !== 501 ? 'failure' : 'refused';
+  return isOurs(response.status) ? 'failure' : 'refused';
 }
+
+/** What a client asks for and the proxy does not have is the client's to change. */
+const isOurs = (status: number): boolean => status >= 500 && status !== 501;
 
 function addGauges(set: MetricSet, gauges: () => Gauges | undefined): void {
   set.lentBytes.add({}, () => gauges()?.lentBytes ?? 0);

@@ -110,7 +110,7 @@ function flowMetrics() {
     waitSeconds: counter({
       name: 'mizuchi_wait_seconds_total',
       labels: ['bucket', 'reason'],
-      help: 'What uploads have waited for, when they end, parts in flight added up: client (the backend was ready and no bytes had come), backend (bytes were ready and the backend did not take them), memory (the budget was used up), slot (max_concurrent_uploads was reached).',
+      help: 'What uploads have waited for, when they end, parts in flight added up: client (no bytes had come that could be sent), backend (bytes were ready and the backend did not take them), memory (the budget was used up), slot (max_concurrent_uploads was reached).',
     }),
     requestsInFlight: gauge({
       name: 'mizuchi_requests_in_flight',
@@ -188,7 +188,7 @@ function accessMetrics() {
     authRequests: counter({
       name: 'mizuchi_auth_requests_total',
       labels: ['bucket', 'method', 'result'],
-      help: 'Authentications: method jwt, sigv4, anonymous (the bucket asks for nothing) or none (no credential was there); result success, failure, or unavailable (keys or the replay memory could not be had).',
+      help: 'Authentications: method jwt, sigv4, anonymous (the bucket asks for nothing) or none (no credential was there); result success, failure, or unavailable (keys could not be had). A signature that was used before is a success here.',
     }),
     authSeconds: new DistributionFamily(
       {
@@ -198,6 +198,11 @@ function accessMetrics() {
       },
       decisionSeconds,
     ),
+    jwtCacheHits: counter({
+      name: 'mizuchi_jwt_cache_hits_total',
+      labels: ['bucket'],
+      help: 'Tokens that were found good without a verification, as the same one had been verified before.',
+    }),
     replaysRejected: counter({
       name: 'mizuchi_replays_rejected_total',
       labels: [],
@@ -226,7 +231,7 @@ function accessMetrics() {
       {
         name: 'mizuchi_authz_duration_seconds',
         labels: ['bucket'],
-        help: 'How long requests waited for their decision, cached ones included.',
+        help: 'How long requests waited for their decision, cached and failed ones included.',
       },
       decisionSeconds,
     ),

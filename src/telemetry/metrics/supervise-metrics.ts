@@ -40,8 +40,9 @@ class WorkerFigures {
   }
 
   answered(worker: Worker, answer: SnapshotAnswer): void {
-    // One that was long in coming may be older than what is known.
-    if (answer.id > (this.#last.get(worker.id)?.id ?? 0)) this.#last.set(worker.id, answer);
+    // What was on its way when the worker ended has been counted as of the past; one that was long in coming may be older than
+    // what is known.
+    if (!worker.isDead() && answer.id > (this.#last.get(worker.id)?.id ?? 0)) this.#last.set(worker.id, answer);
     this.#waiting.get(`${worker.id} ${answer.id}`)?.();
   }
 

@@ -46,6 +46,8 @@ export const ownNames = {
   decision: 'mizuchi.authz.decision',
   cached: 'mizuchi.authz.cached',
   failedOpen: 'mizuchi.authz.failed_open',
+  /** Uploads that a sweep has found. */
+  abandoned: 'mizuchi.abandoned',
   /** No request waits for it: a sweep of what a process has left open, or an abort that is made again. */
   background: 'mizuchi.background',
 } as const;

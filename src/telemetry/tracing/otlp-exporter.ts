@@ -1,6 +1,7 @@
 // OpenTelemetry's exporters, given every setting.
 import type { OTLPGRPCExporterConfigNode } from '@opentelemetry/otlp-grpc-exporter-base';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
+import { readSetting } from '../../config/check-files.ts';
 import type { OtlpConfig } from '../../config/config.ts';
 import { version } from '../../version.ts';
 import { withoutVariables } from './own-surroundings.ts';
@@ -21,6 +22,7 @@ export async function prepareExporter(config: OtlpConfig): Promise<() => SpanExp
 async function prepareGrpc(config: OtlpConfig): Promise<() => SpanExporter> {
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc');
   const grpc = await import('@opentelemetry/otlp-grpc-exporter-base');
+  const ca = readAuthority(config);
   return () => {
     const metadata = grpc.createEmptyMetadata();
     for (const [name, value] of Object.entries(config.headers)) metadata.set(name, value);
@@ -29,7 +31,7 @@ async function prepareGrpc(config: OtlpConfig): Promise<() => SpanExporter> {
       url: config.endpoint,
       timeoutMillis: config.timeoutMs,
       compression: config.compression as Compression,
-      credentials: isSecure ? grpc.createSslCredentials() : grpc.createInsecureCredentials(),
+      credentials: isSecure ? grpc.createSslCredentials(ca) : grpc.createInsecureCredentials(),
       metadata,
       concurrencyLimit,
       userAgent,
@@ -41,13 +43,18 @@ async function prepareHttp(config: OtlpConfig): Promise<() => SpanExporter> {
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
   const url = new URL(config.endpoint);
   if (url.pathname === '/') url.pathname = '/v1/traces';
+  const ca = readAuthority(config);
   return () =>
     new OTLPTraceExporter({
       url: url.href,
       timeoutMillis: config.timeoutMs,
       compression: config.compression as Compression,
       headers: { ...config.headers },
+      httpAgentOptions: { keepAlive: true, ca },
       concurrencyLimit,
       userAgent,
     });
 }
+
+const readAuthority = ({ caFile }: OtlpConfig): Buffer | undefined =>
+  caFile === undefined ? undefined : readSetting(caFile, 'tracing.otlp.ca_file');

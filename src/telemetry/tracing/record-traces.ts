@@ -11,6 +11,7 @@ import { RecordedRequest } from './request-span.ts';
 import type { TracingSdk } from './start-sdk.ts';
 import type { TracingOptions } from './start-tracing.ts';
 import { describeStorageCalls, RecordedStorageSpan } from './storage-span.ts';
+import { SweepSpan } from './sweep-span.ts';
 import { readRemoteParent, type RemoteParent } from './trace-context.ts';
 
 /** How far the process's clock may be from the system's, which is set now and then, before a new trace follows it. */
@@ -43,11 +44,14 @@ export function recordTraces(sdk: TracingSdk, { tracing, buckets }: Omit<Tracing
       if (span.isRecorded) return span;
       return remoteParent === undefined ? decline(span.identity) : passOn(remoteParent);
     },
-    startBackgroundCall(bucket, call) {
+    startBackgroundCall(bucket, call, cause) {
       const kinds = callKinds.get(bucket);
-      if (kinds === undefined) return noTrace;
-      const start = { trace: begin(undefined), parent: undefined, kinds, includeKeys };
-      const span = new RecordedStorageSpan({ ...start, call: { ...call, attempt: 1 } });
+      if (kinds === undefined || cause instanceof PassedTrace) return noTrace;
+      const span = new RecordedStorageSpan({ ...follow(cause), kinds, includeKeys, call: { ...call, attempt: 1 } });
+      return span.isRecorded ? span : noTrace;
+    },
+    startSweep(abandoned) {
+      const span = new SweepSpan(begin(undefined), abandoned);
       return span.isRecorded ? span : noTrace;
     },
     startNeighbourCall({ name, url, method }, cause) {

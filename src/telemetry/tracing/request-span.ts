@@ -97,7 +97,7 @@ export class RecordedRequest extends RecordedSpan implements RequestSpan {
     const { includeKeys, includeSubject } = this.#options;
     if (includeKeys && object !== undefined && object.key !== '') attributes[names.s3Key] = object.key;
     if (!includeSubject) return attributes;
-    attributes[names.clientAddress] = clientIp;
+    if (clientIp !== '') attributes[names.clientAddress] = clientIp;
     const subject = principal === undefined || principal.kind === 'anonymous' ? undefined : principal.subject;
     if (subject !== undefined) attributes[names.enduserId] = subject.slice(0, 256);
     return attributes;

@@ -31,6 +31,7 @@ function passEverythingOn(): Tracing {
       return parent === undefined ? noTrace : passOn(parent);
     },
     startBackgroundCall: () => noTrace,
+    startSweep: () => noTrace,
     startNeighbourCall: (_neighbour, cause) => (cause instanceof PassedTrace ? cause : noTrace),
     stop: () => Promise.resolve(),
   };

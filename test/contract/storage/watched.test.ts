@@ -1,4 +1,5 @@
 // The storage contract, kept by a storage that is watched; and what is seen of its calls.
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { S3Error } from '../../../src/errors.ts';
 import {
@@ -18,6 +19,9 @@ const watcher: StorageWatcher = {
     trace: { fields: [['traceparent', 'x']] },
     end: (end) => void seen.push({ call, end }),
   }),
+  failed: (error) => {
+    throw error;
+  },
 };
 
 async function makeWatchedStorage(): Promise<StorageUnderTest> {
@@ -50,12 +54,11 @@ test('bytes that went to the backend, and when the first did', async () => {
 });
 
 test('what the backend waits for the client, and of that for memory', async () => {
-  const pause = () => new Promise((resolve) => setTimeout(resolve, 60));
   const body = createCountedBody(Buffer.alloc(3000), { cuts: [1000] });
   const slowClient = {
     length: 3000,
     read: async () => {
-      await pause();
+      await delay(60);
       return body.read();
     },
     memoryWaitMs: 17,
@@ -64,6 +67,53 @@ test('what the backend waits for the client, and of that for memory', async () =
   await subject.storage.putObject(object, new Map(), slowClient, never);
   expect(lastSeen()?.end.clientWaitMs).toBeGreaterThan(150);
   expect(lastSeen()?.end.memoryWaitMs).toBe(17);
+});
+
+test('a wait for the client that ends with the call, and one that ends with the body’s failure', async () => {
+  const object = { bucket: subject.bucket, key: 'cut' };
+  const givingUp = AbortSignal.timeout(100);
+  const silent = createCountedBody(Buffer.alloc(5000), { cuts: [1000], stop: { afterBytes: 2000 } });
+  await failureOf(subject.storage.putObject(object, new Map(), silent, givingUp));
+  expect(lastSeen()?.end).toMatchObject({ bytes: 2000, isGivenUp: true });
+  expect(lastSeen()?.end.clientWaitMs).toBeGreaterThan(80);
+  const body = createCountedBody(Buffer.alloc(5000));
+  const late = {
+    length: 6000,
+    read: async () => {
+      if (body.bytesRead < 5000) return body.read();
+      await delay(100);
+      throw new S3Error('RequestTimeout');
+    },
+  };
+  await failureOf(subject.storage.putObject(object, new Map(), late, never));
+  expect(lastSeen()?.end).toMatchObject({ bytes: 5000, isGivenUp: true });
+  expect(lastSeen()?.end.clientWaitMs).toBeGreaterThan(80);
+});
+
+test('of several parts that wait for memory together, one that has all its bytes has not waited', async () => {
+  const body = createCountedBody(Buffer.alloc(1000));
+  const whole = { length: 1000, read: () => body.read(), memoryWaitMs: 10_000 };
+  await subject.storage.putObject({ bucket: subject.bucket, key: 'whole' }, new Map(), whole, never);
+  expect(lastSeen()?.end.memoryWaitMs).toBeLessThan(1000);
+});
+
+test.each(['begin', 'end'] as const)('what goes wrong with watching goes wrong with nothing else: %s', async (at) => {
+  const fault = new Error(at);
+  const fail = () => {
+    throw fault;
+  };
+  const told: unknown[] = [];
+  const storage = new WatchedStorage(subject.storage, {
+    begin: at === 'begin' ? fail : () => ({ end: fail }),
+    failed: (error) => void told.push(error),
+  });
+  const object = { bucket: subject.bucket, key: 'unwatched' };
+  const { etag } = await storage.putObject(object, new Map(), createCountedBody(Buffer.from('x')), never);
+  expect(etag).toContain('9dd4e461268c8034f5c8564e155c67a6');
+  const failure = new S3Error('IncompleteBody');
+  const body = createCountedBody(Buffer.alloc(5000), { stop: { afterBytes: 0, failure } });
+  expect(await failureOf(storage.putObject(object, new Map(), body, never))).toBe(failure);
+  expect(told).toEqual([fault, fault]);
 });
 
 test('a call that fails is seen to fail, with what it threw', async () => {

@@ -1,5 +1,5 @@
 // The process's own log: what a fault is told as, and a level that changes while it runs.
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -18,8 +18,12 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-function logAt(level: LoggingConfig['level'], format: LoggingConfig['format'] = 'json'): Log {
-  const rest = { keys: 'plain', subjects: 'hashed', slowUploadMs: 0, auditDestination: undefined } as const;
+function logAt(
+  level: LoggingConfig['level'],
+  format: LoggingConfig['format'] = 'json',
+  keys: LoggingConfig['keys'] = 'plain',
+): Log {
+  const rest = { keys, subjects: 'hashed', slowUploadMs: 0, auditDestination: undefined } as const;
   return createLog({ level, format, ...rest }, new LineWriter({ fd, isImmediate: true }));
 }
 const text = (): string => readFileSync(path.join(folder, 'log'), 'utf8');
@@ -51,6 +55,35 @@ test('a fault is told with its causes, and with nothing that a library has hung 
     },
   ]);
 });
+
+test.each(['hashed', 'off'] as const)(
+  'a fault of the file system is told without its path where keys are %s',
+  (keys) => {
+    const failures = [
+      () => readFileSync(path.join(folder, 'planted')),
+      () => renameSync(path.join(folder, 'log'), path.join(folder, 'none/planted\n    at planted')),
+    ];
+    for (const fail of failures) {
+      try {
+        fail();
+      } catch (cause) {
+        const err = new AggregateError([cause], 'several', { cause });
+        logAt('info', 'json', keys).error({ err });
+      }
+    }
+    expect(text()).not.toContain('planted');
+    const told = (message: string) => ({
+      type: 'Error',
+      message,
+      code: 'ENOENT',
+      stack: expect.stringMatching(new RegExp(`^Error: ${message}\\n    at .*log\\.test\\.ts`, 'su')),
+    });
+    expect(entries().map(({ err }) => err)).toMatchObject([
+      { message: 'several', cause: told('ENOENT: open'), errors: [told('ENOENT: open')] },
+      { message: 'several', cause: told('ENOENT: rename'), errors: [told('ENOENT: rename')] },
+    ]);
+  },
+);
 
 test('faults of many, in a ring, and of no kind', () => {
   const ring = new Error('ring');

@@ -1,0 +1,61 @@
+// A body of which it is measured who waits for whom: the backend for bytes, or the bytes for the backend.
+import type { Chunk } from '../http.ts';
+import type { OutgoingBody } from '../storage/storage.ts';
+
+export class SeenBody implements OutgoingBody {
+  readonly length: number | undefined;
+  readonly checksum: OutgoingBody['checksum'];
+  readonly #body: OutgoingBody;
+  bytes = 0;
+  firstBytesAtMs: number | undefined;
+  clientWaitMs = 0;
+  backendWaitMs = 0;
+  hasFailed = false;
+  /** Of a read that is under way. */
+  #askedAtMs: number | undefined;
+  /** Of the last chunk, until the next is asked for. */
+  #givenAtMs: number | undefined;
+
+  constructor(body: OutgoingBody) {
+    this.#body = body;
+    this.length = body.length;
+    this.checksum = body.checksum;
+  }
+
+  /** All parts of an upload wait for memory together, also those that have all their bytes. */
+  get memoryWaitMs(): number {
+    return Math.min(this.#body.memoryWaitMs ?? 0, this.clientWaitMs);
+  }
+
+  async read(): Promise<Chunk | null> {
+    const askedAtMs = performance.now();
+    if (this.#givenAtMs !== undefined) this.backendWaitMs += askedAtMs - this.#givenAtMs;
+    this.#askedAtMs = askedAtMs;
+    this.#givenAtMs = undefined;
+    let chunk: Chunk | null;
+    let givenAtMs: number;
+    try {
+      chunk = await this.#body.read();
+    } catch (error) {
+      this.hasFailed = true;
+      throw error;
+    } finally {
+      givenAtMs = performance.now();
+      this.clientWaitMs += givenAtMs - askedAtMs;
+      this.#askedAtMs = undefined;
+    }
+    if (chunk !== null) {
+      this.#givenAtMs = givenAtMs;
+      this.firstBytesAtMs ??= givenAtMs;
+      this.bytes += chunk.bytes.byteLength;
+    }
+    return chunk;
+  }
+
+  /** Adds the wait that the end of the call has cut short. */
+  close(nowMs: number): void {
+    if (this.#askedAtMs !== undefined) this.clientWaitMs += nowMs - this.#askedAtMs;
+    // With its last chunk the body has nothing more to give: the rest is the backend's time for its answer.
+    else if (this.#givenAtMs !== undefined && this.bytes !== this.length) this.backendWaitMs += nowMs - this.#givenAtMs;
+  }
+}
