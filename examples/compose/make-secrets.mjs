@@ -1,8 +1,8 @@
 // Makes the secrets of docker-compose.yml, once: what is in the environment counts, then what is there, then chance.
-// node make-secrets.mjs MINIO_FILE PROXY_FILE GRAFANA_FILE OPENFGA_FOLDER
+// node make-secrets.mjs MINIO_FOLDER PROXY_FOLDER GRAFANA_FOLDER FOLDER…
 import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { join } from 'node:path';
 import process, { argv, env, getuid, stderr, stdout } from 'node:process';
 import { parseEnv } from 'node:util';
 
@@ -44,38 +44,43 @@ const secret = { minLength: 32, make: hex(32) };
 // MinIO takes at most 40 characters.
 const secretKey = { minLength: 16, make: hex(20) };
 
-/** @param {{ minio: string, proxy: string, grafana: string, openfga: string }} places */
-function makeSecrets({ minio, proxy, grafana, openfga }) {
-  const root = readKept(minio);
-  const own = readKept(proxy);
-  const password = existsSync(grafana) ? readFileSync(grafana, 'utf8') : undefined;
+/**
+ * @param {{ minio: string, proxy: string, grafana: string, folders: readonly string[] }} places `folders`: where those who
+ * are not root make files of their own
+ */
+function makeSecrets({ minio, proxy, grafana, folders }) {
+  const [rootFile, uploaderFile] = [join(minio, 'minio.env'), join(minio, 'uploader.env')];
+  const [ownFile, passwordFile] = [join(proxy, 'mizuchi.env'), join(grafana, 'admin-password')];
+  const root = readKept(rootFile);
+  const own = readKept(ownFile);
+  const password = existsSync(passwordFile) ? readFileSync(passwordFile, 'utf8') : undefined;
   const chosen = {
     rootUser: choose('MINIO_ROOT_USER', root['MINIO_ROOT_USER'], name),
     rootPassword: choose('MINIO_ROOT_PASSWORD', root['MINIO_ROOT_PASSWORD'], secretKey),
     accessKey: choose('UPLOAD_ACCESS_KEY', own['S3_ACCESS_KEY'], name),
     secretKey: choose('UPLOAD_SECRET_KEY', own['S3_SECRET_KEY'], secretKey),
     jwtSecret: choose('JWT_SECRET', own['JWT_SECRET'], secret),
-    grafanaPassword: choose('GRAFANA_ADMIN_PASSWORD', password, secretKey),
+    // Grafana has it in its database by then.
+    grafanaPassword: password ?? choose('GRAFANA_ADMIN_PASSWORD', undefined, secretKey),
   };
-  write(minio, `MINIO_ROOT_USER=${chosen.rootUser}\nMINIO_ROOT_PASSWORD=${chosen.rootPassword}\n`, 0);
-  write(
-    proxy,
-    `S3_ACCESS_KEY=${chosen.accessKey}\nS3_SECRET_KEY=${chosen.secretKey}\nJWT_SECRET=${chosen.jwtSecret}\n`,
-    nodeUser,
-  );
-  write(grafana, chosen.grafanaPassword, grafanaUser);
-  // Where those who are not root make files of their own.
-  if (getuid?.() === 0) for (const shared of [dirname(proxy), openfga]) chownSync(shared, nodeUser, nodeUser);
+  const uploader = `S3_ACCESS_KEY=${chosen.accessKey}\nS3_SECRET_KEY=${chosen.secretKey}\n`;
+  write(rootFile, `MINIO_ROOT_USER=${chosen.rootUser}\nMINIO_ROOT_PASSWORD=${chosen.rootPassword}\n`, 0);
+  write(uploaderFile, uploader, 0);
+  write(ownFile, `${uploader}JWT_SECRET=${chosen.jwtSecret}\n`, nodeUser);
+  write(passwordFile, chosen.grafanaPassword, grafanaUser);
+  if (getuid?.() === 0) for (const folder of folders) chownSync(folder, nodeUser, nodeUser);
+  if (env.GRAFANA_ADMIN_PASSWORD && env.GRAFANA_ADMIN_PASSWORD !== chosen.grafanaPassword)
+    stdout.write('GRAFANA_ADMIN_PASSWORD counts at the first start only: Grafana keeps the password that it has\n');
   stdout.write('the secrets are there\n');
 }
 
-const [, , minio, proxy, grafana, openfga] = argv;
-if (minio === undefined || proxy === undefined || grafana === undefined || openfga === undefined) {
-  stderr.write('usage: node make-secrets.mjs MINIO_FILE PROXY_FILE GRAFANA_FILE OPENFGA_FOLDER\n');
+const [, , minio, proxy, grafana, ...folders] = argv;
+if (minio === undefined || proxy === undefined || grafana === undefined) {
+  stderr.write('usage: node make-secrets.mjs MINIO_FOLDER PROXY_FOLDER GRAFANA_FOLDER FOLDER…\n');
   process.exitCode = 2;
 } else {
   try {
-    makeSecrets({ minio, proxy, grafana, openfga });
+    makeSecrets({ minio, proxy, grafana, folders });
   } catch (error) {
     stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;

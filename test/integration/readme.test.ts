@@ -1,6 +1,6 @@
 // Every block of the README is checked: configurations are loaded, and commands are run as a reader would run them, against
 // the proxy of the README's own configuration and a real MinIO.
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,9 +11,11 @@ import { freePort } from '../servers/free-port.ts';
 import { startMinio } from '../servers/start-minio.ts';
 import { startProcess, waitUntilReady, type RunningProcess } from '../servers/start-process.ts';
 import type { S3Server } from '../servers/start-s3-server.ts';
+import { createCertificate } from '../support/certificate.ts';
 import { findBlocks, type MarkdownBlock } from '../support/markdown-blocks.ts';
 import { createRandomBody } from '../support/random-body.ts';
 import { createBucket, type BucketView } from '../support/s3-client.ts';
+import { sendRequest } from '../support/send-request.ts';
 import { createToken, jwtSecret } from '../support/start-proxy.ts';
 
 /** By how they begin: blocks that are neither run nor loaded here, and why. */
@@ -33,6 +35,8 @@ const unchecked: readonly { readonly begins: string; readonly because: string }[
 const repository = path.resolve(import.meta.dirname, '../..');
 const blocks = findBlocks(await readFile(path.join(repository, 'README.md'), 'utf8'));
 const isUnchecked = ({ text }: MarkdownBlock): boolean => unchecked.some(({ begins }) => text.startsWith(begins));
+/** A block whose first line names a file is that file. */
+const mainConfig = blocks.find(({ text }) => text.startsWith('# config.yaml\n'))?.text ?? '';
 const blocksOf = (...languages: readonly string[]): [string, MarkdownBlock][] =>
   blocks
     .filter((block) => languages.includes(block.language) && !isUnchecked(block))
@@ -57,15 +61,22 @@ test('the index of the examples names each of them', async () => {
 });
 
 describe('the configuration', () => {
+  test('that stands in front of S3 weakens nothing: a start with it warns of nothing', () => {
+    expect(loadConfig({ path: 'README.md', text: mainConfig, env: environmentFor(mainConfig) }).notices).toEqual([]);
+  });
+
   test.each(blocksOf('yaml'))('%s', async (_, { text }) => {
     const written = text.replaceAll('01J…', '01J00000000000000000000000');
     const whole = stringify(await completeConfig(parse(written) as Record<string, unknown>));
-    const names = [...text.matchAll(/\$\{(?<name>\w+)\}/gu)].map(({ groups }) => groups?.['name'] ?? '');
-    const env = Object.fromEntries(names.map((name) => [name, `the-value-of-${name}-in-a-test-of-the-readme`]));
-    const { buckets } = loadConfig({ path: 'README.md', text: whole, env });
+    const { buckets } = loadConfig({ path: 'README.md', text: whole, env: environmentFor(text) });
     expect(buckets.length).toBeGreaterThan(0);
   });
 });
+
+function environmentFor(text: string): Record<string, string> {
+  const names = [...text.matchAll(/\$\{(?<name>\w+)\}/gu)].map(({ groups }) => groups?.['name'] ?? '');
+  return Object.fromEntries(names.map((name) => [name, `the-value-of-${name}-in-a-test-of-the-readme`]));
+}
 
 /** A fragment is told by its keys, with the help of the schema: a part of a bucket, or of a configuration whose bucket is any. */
 async function completeConfig(fragment: Record<string, unknown>): Promise<Record<string, unknown>> {
@@ -104,9 +115,11 @@ describe('the commands', () => {
     for (const url of urls) expect(await put(url)).toBe(200);
   });
 
-  async function put(url: string, token?: string): Promise<number> {
+  async function put(address: string, token?: string): Promise<number> {
+    const { origin: url, pathname, search } = new URL(address);
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    return (await fetch(url, { method: 'PUT', headers, body: 'a file' })).status;
+    const path = `${pathname}${search}`;
+    return (await sendRequest({ url, method: 'PUT', path, headers, body: 'a file', ca: reader.ca })).status;
   }
 });
 
@@ -114,6 +127,8 @@ describe('the commands', () => {
 interface Reader {
   /** Of the proxy that runs, by the README's configuration. */
   readonly url: string;
+  /** Who vouches for it, PEM. */
+  readonly ca: string;
   /** The bucket that the configuration names, seen without the proxy. */
   readonly stored: BucketView;
   writeFile(name: string): Promise<void>;
@@ -136,33 +151,42 @@ async function startReader(): Promise<Reader> {
   const server = await startMinio();
   const stored = await createBucket(server, 'my-bucket');
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const url = `https://127.0.0.1:${port}`;
+  await mkdir(path.join(folder, 'tls'));
+  const { certFile, cert } = createCertificate(path.join(folder, 'tls'), 'cert');
+  await rename(path.join(folder, 'tls/cert.key'), path.join(folder, 'tls/key.pem'));
   const token = await createToken({ iss: 'https://login.example.com', aud: 'uploads' });
   // What a reader puts in the place of what the README has.
   const fillIn = (text: string): string =>
     [
-      ['0.0.0.0:8080', `127.0.0.1:${port}`],
+      ['0.0.0.0:8443', `127.0.0.1:${port}`],
       ['http://127.0.0.1:8080', url],
-      ['http://minio:9000', server.endpoint],
+      ['https://uploads.example.com', url],
+      ['https://s3.example.com', server.endpoint],
       ['eu-central-1', server.region],
       ['eyJ…', token],
       ['AWS_SECRET_ACCESS_KEY=…', `AWS_SECRET_ACCESS_KEY=${aliceSecretKey}`],
     ].reduce((filled, [from = '', to = '']) => filled.replaceAll(from, to), text);
 
-  // A block whose first line names a file is that file. The port for metrics is free wherever the test runs.
-  const configText = blocks.find(({ text }) => text.startsWith('# config.yaml\n'))?.text ?? '';
-  await writeFile(path.join(folder, 'config.yaml'), `${fillIn(configText)}\nmetrics: { port: 0 }\n`);
+  // The port for metrics is free wherever the test runs.
+  await writeFile(path.join(folder, 'config.yaml'), `${fillIn(mainConfig)}\nmetrics: { port: 0 }\n`);
   const env = {
     ...environment(folder, server),
+    CURL_CA_BUNDLE: certFile,
+    AWS_CA_BUNDLE: certFile,
     PATH: [path.join(folder, 'bin'), path.dirname(process.execPath), process.env['PATH']].join(path.delimiter),
   };
   const start = (command: string): RunningProcess =>
     startProcess({ command: 'bash', args: ['-euo', 'pipefail', '-c', command], env, cwd: folder });
 
   const proxy = start(`exec ${await startCommand()}`);
-  await waitUntilReady(proxy, async () => (await fetch(`${url}/ready`)).ok);
+  await waitUntilReady(
+    proxy,
+    async () => (await sendRequest({ url, method: 'GET', path: '/ready', ca: cert })).status === 200,
+  );
   return {
     url,
+    ca: cert,
     stored,
     async writeFile(name) {
       await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
