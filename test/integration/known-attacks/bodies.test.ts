@@ -94,7 +94,8 @@ describe('sizes', () => {
 
   test.each([
     ['an object', 'PUT', '/tokens/endless', 413],
-    ['the list of parts', 'POST', '/tokens/endless?uploadId=x', 413],
+    // It is read while it comes, and this is no XML.
+    ['the list of parts', 'POST', '/tokens/endless?uploadId=x', 400],
     ['what is refused anyhow', 'PUT', '/nowhere/endless', 404],
   ])('without an end (%s): the answer comes, and the connection is closed', async (_, method, target, status) => {
     const connection = await open(method, target, ['Transfer-Encoding: chunked']);
@@ -143,7 +144,12 @@ describe('sizes', () => {
   });
 
   test.each<readonly [string, string]>([
-    ['10,001 parts', '<Part><PartNumber>1</PartNumber><ETag>"a"</ETag></Part>'.repeat(10_001)],
+    [
+      '10,001 parts',
+      Array.from({ length: 10_001 }, (_, at) => `<Part><PartNumber>${at + 1}</PartNumber><ETag>"a"</ETag></Part>`).join(
+        '',
+      ),
+    ],
     ['deep nesting', '<Part>'.repeat(100_000)],
     ['a long name', `<${'a'.repeat(1_000_000)}>`],
     [
