@@ -75,6 +75,8 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
   /** Connections with a request, and handlers at work: a handler may clean up after its client has left. */
   let pending = 0;
   let drained: (() => void) | undefined;
+  // Made once: a closure over its own head kept each request alive until the next full collection.
+  const isStopping = () => drained !== undefined;
   const settle = () => {
     pending--;
     if (pending === 0) drained?.();
@@ -95,14 +97,14 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
       exchanges.remove(slot);
       settle();
     };
-    const fault = head.fault ?? overload(room, head.bodyLength, drained !== undefined);
+    const fault = head.fault ?? overload(room, head.bodyLength, isStopping());
     if (fault !== undefined) {
       exchange.respond(options.refuse(fault, exchange), { close: true });
       return;
     }
     room.enter(exchange.body);
     pending++;
-    void answer(exchange, options, () => head.mayHideBody || drained !== undefined).finally(settle);
+    void answer(exchange, options, head.mayHideBody ? always : isStopping).finally(settle);
   });
 
   const { host, port: wantedPort } = options;
@@ -140,6 +142,8 @@ export async function listen(options: EdgeOptions): Promise<Listener> {
     },
   };
 }
+
+const always = (): boolean => true;
 
 /** Bodies are refused unread while nothing is left to hold them and enough wait for it, and all while the process stops. */
 function overload(room: ReadingRoom, bodyLength: number | undefined, stopping: boolean): S3Error | undefined {
