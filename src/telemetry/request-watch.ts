@@ -3,6 +3,7 @@ import type { CallTrace } from '../call-trace.ts';
 import type { Bucket, Outcome, RequestWatch } from '../handle-request.ts';
 import type { HttpRequest, HttpResponse } from '../http.ts';
 import type { Metrics, RequestFigures, RequestInFlight, RequestSpan, StageSpan, Tracing } from './observer.ts';
+import { shielded } from './shielded.ts';
 import {
   WatchedStorage,
   type StorageAnswer,
@@ -28,7 +29,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
   readonly #watchers: Watchers;
   readonly #startedAtMs = performance.now();
   readonly #span: RequestSpan | undefined;
-  readonly #started: number = 0;
+  readonly #started: number;
   #bucketName = '';
   #sentBytes = 0;
   #firstByteMs: number | undefined;
@@ -51,12 +52,8 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
   constructor(request: HttpRequest, watchers: Watchers) {
     this.#request = request;
     this.#watchers = watchers;
-    try {
-      this.#started = watchers.metrics?.requestStarted(this) ?? 0;
-      this.#span = watchers.tracing?.startRequest(request);
-    } catch (error) {
-      this.failed(error);
-    }
+    this.#started = shielded(this, () => watchers.metrics?.requestStarted(this)) ?? 0;
+    this.#span = shielded(this, () => watchers.tracing?.startRequest(request));
   }
 
   get bucket(): string {
@@ -124,17 +121,9 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
       uploadId: this.#uploadId,
     };
     const { metrics, logRequest } = this.#watchers;
-    try {
-      metrics?.requestEnded(this.#started, outcome, figures);
-      this.#span?.endRequest(outcome, figures);
-    } catch (error) {
-      this.failed(error);
-    }
-    try {
-      logRequest(outcome, figures);
-    } catch (error) {
-      this.failed(error);
-    }
+    shielded(this, () => metrics?.requestEnded(this.#started, outcome, figures));
+    shielded(this, () => this.#span?.endRequest(outcome, figures));
+    shielded(this, () => logRequest(outcome, figures));
   }
 
   /** For how long a body was wanted and there was nothing to call the backend with. */
@@ -149,29 +138,15 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
     start: (span: RequestSpan | undefined) => StageSpan<T> | undefined,
     run: (trace: CallTrace | undefined) => Promise<T>,
   ): Promise<T> {
-    let stage: StageSpan<T> | undefined;
+    const stage = shielded(this, () => start(this.#span));
     try {
-      stage = start(this.#span);
+      const result = await run(stage?.trace);
+      shielded(this, () => stage?.succeed(result));
+      return result;
     } catch (error) {
-      this.failed(error);
-    }
-    let result: T;
-    try {
-      result = await run(stage?.trace);
-    } catch (error) {
-      try {
-        stage?.end(error);
-      } catch (fault) {
-        this.failed(fault);
-      }
+      shielded(this, () => stage?.end(error));
       throw error;
     }
-    try {
-      stage?.succeed(result);
-    } catch (error) {
-      this.failed(error);
-    }
-    return result;
   }
 
   #attemptOf(call: StorageCall): number {

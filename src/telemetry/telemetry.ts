@@ -16,6 +16,7 @@ import { createRequestLog } from './log-requests.ts';
 import { createPrivacyRules } from './privacy.ts';
 import type { Gauges, Metrics, Tracing } from './observer.ts';
 import { WatchedRequest, type Watchers } from './request-watch.ts';
+import { shielded } from './shielded.ts';
 import { WatchedStorage } from './watched-storage.ts';
 
 export interface Telemetry {
@@ -153,9 +154,10 @@ function countReplays(guard: ReplayGuard, metrics: Metrics): ReplayGuard {
   };
 }
 
-function watchFetches(bucket: string, url: string, { tracing, metrics, failed }: Watchers): AuthServices['watchFetch'] {
+function watchFetches(bucket: string, url: string, watchers: Watchers): AuthServices['watchFetch'] {
+  const { tracing, metrics } = watchers;
   return async (fetch, cause) => {
-    const span = tracing?.startNeighbourCall({ name: 'jwks', url, method: 'GET' }, cause);
+    const span = shielded(watchers, () => tracing?.startNeighbourCall({ name: 'jwks', url, method: 'GET' }, cause));
     let failure: unknown;
     try {
       return await fetch(span?.trace);
@@ -163,27 +165,20 @@ function watchFetches(bucket: string, url: string, { tracing, metrics, failed }:
       failure = error;
       throw error;
     } finally {
-      try {
-        metrics?.keysFetched(bucket, failure);
-        span?.end(failure);
-      } catch (error) {
-        failed(error);
-      }
+      shielded(watchers, () => metrics?.keysFetched(bucket, failure));
+      shielded(watchers, () => span?.end(failure));
     }
   };
 }
 
-function watchEngine(
-  engine: Authorizer,
-  bucket: string,
-  authz: AuthzConfig,
-  { tracing, metrics, failed }: Watchers,
-): Authorizer {
+function watchEngine(engine: Authorizer, bucket: string, authz: AuthzConfig, watchers: Watchers): Authorizer {
+  const { tracing, metrics } = watchers;
   const url = (engine.engine === 'opa' ? authz.opa?.url : authz.openfga?.url) ?? '';
+  const neighbour = { name: engine.engine, url, method: 'POST' };
   return {
     engine: engine.engine,
     async authorize(question, cause) {
-      const span = tracing?.startNeighbourCall({ name: engine.engine, url, method: 'POST' }, cause);
+      const span = shielded(watchers, () => tracing?.startNeighbourCall(neighbour, cause));
       const startedAt = performance.now();
       let failure: unknown;
       try {
@@ -192,12 +187,8 @@ function watchEngine(
         failure = error;
         throw error;
       } finally {
-        try {
-          metrics?.engineAsked(bucket, engine.engine, performance.now() - startedAt, failure);
-          span?.end(failure);
-        } catch (error) {
-          failed(error);
-        }
+        shielded(watchers, () => metrics?.engineAsked(bucket, engine.engine, performance.now() - startedAt, failure));
+        shielded(watchers, () => span?.end(failure));
       }
     },
     checkReady: (signal) => engine.checkReady(signal),

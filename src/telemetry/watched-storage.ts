@@ -12,6 +12,7 @@ import type {
   UploadAddress,
 } from '../storage/storage.ts';
 import { SeenBody } from './seen-body.ts';
+import { shielded } from './shielded.ts';
 
 /** S3's names of the calls. */
 export type StorageCallName =
@@ -159,7 +160,8 @@ export class WatchedStorage implements Storage {
     run: (trace: CallTrace | undefined) => Promise<T>,
     cause?: CallTrace,
   ): Promise<T> {
-    const watched = this.#begin(call, body, cause);
+    const watcher = this.#watcher;
+    const watched = shielded(watcher, () => watcher.begin(call, body, cause));
     const startedAt = performance.now();
     let error: unknown;
     let answer: StorageAnswer | undefined;
@@ -173,34 +175,18 @@ export class WatchedStorage implements Storage {
     } finally {
       const endedAt = performance.now();
       body?.close(endedAt);
-      try {
-        watched?.end({
-          durationMs: endedAt - startedAt,
-          error,
-          answer,
-          isGivenUp: error !== undefined && (signal.aborted || body?.hasFailed === true),
-          bytes: body?.bytes ?? 0,
-          firstBytesAtMs: body?.firstBytesAtMs,
-          clientWaitMs: body?.clientWaitMs ?? 0,
-          backendWaitMs: body?.backendWaitMs ?? 0,
-          memoryWaitMs: body?.memoryWaitMs ?? 0,
-        });
-      } catch (fault) {
-        this.#watcher.failed(fault);
-      }
-    }
-  }
-
-  #begin(
-    call: StorageCall,
-    body: SeenBody | undefined,
-    cause: CallTrace | undefined,
-  ): ReturnType<StorageWatcher['begin']> | undefined {
-    try {
-      return this.#watcher.begin(call, body, cause);
-    } catch (error) {
-      this.#watcher.failed(error);
-      return undefined;
+      const end: StorageCallEnd = {
+        durationMs: endedAt - startedAt,
+        error,
+        answer,
+        isGivenUp: error !== undefined && (signal.aborted || body?.hasFailed === true),
+        bytes: body?.bytes ?? 0,
+        firstBytesAtMs: body?.firstBytesAtMs,
+        clientWaitMs: body?.clientWaitMs ?? 0,
+        backendWaitMs: body?.backendWaitMs ?? 0,
+        memoryWaitMs: body?.memoryWaitMs ?? 0,
+      };
+      shielded(watcher, () => watched?.end(end));
     }
   }
 }

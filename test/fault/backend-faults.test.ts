@@ -1,15 +1,9 @@
 // A backend that fails in every way it can: tried again where that is safe, else one clear error and nothing left.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startMinio } from '../servers/start-minio.ts';
-import {
-  startFaultyBackend,
-  type BackendOperation,
-  type Fault,
-  type FaultyBackend,
-  type SeenRequest,
-} from '../support/faulty-backend.ts';
-import { startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
+import type { BackendOperation, Fault, FaultyBackend, SeenRequest } from '../support/faulty-backend.ts';
+import { startFaultyBucket } from '../support/faulty-bucket.ts';
+import type { ProxiedBucket } from '../support/proxied-bucket.ts';
 import { createRandomBody, type RandomBody } from '../support/random-body.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -24,12 +18,7 @@ let bucket: ProxiedBucket;
 let keyCount = 0;
 let key: string;
 beforeAll(async () => {
-  bucket = await startProxiedBucket({
-    start: startMinio,
-    between: async (server) => {
-      backend = await startFaultyBackend(server);
-      return backend;
-    },
+  ({ backend, bucket } = await startFaultyBucket({
     timeouts: { connect_seconds: 2, idle_seconds: 1 },
     upload: {
       multipart_threshold: 5 * MiB,
@@ -37,7 +26,7 @@ beforeAll(async () => {
       // Retry-After is obeyed up to ten times max_delay_ms.
       retry: { max_attempts: 4, base_delay_ms: 10, max_delay_ms: 200 },
     },
-  });
+  }));
 });
 afterAll(() => bucket.stop());
 beforeEach(() => {

@@ -1,8 +1,8 @@
 // Bodies that hold all memory: who leaves or falls silent gives it back, the others go on, and the proxy lives.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { startMinio } from '../servers/start-minio.ts';
-import { startFaultyBackend, type FaultyBackend } from '../support/faulty-backend.ts';
-import { prefix, startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
+import type { FaultyBackend } from '../support/faulty-backend.ts';
+import { startFaultyBucket } from '../support/faulty-bucket.ts';
+import { prefix, type ProxiedBucket } from '../support/proxied-bucket.ts';
 import { createRandomBody } from '../support/random-body.ts';
 import { openRawConnection, type RawConnection } from '../support/raw-connection.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -15,15 +15,10 @@ const uploadsThatFill = 64;
 let backend: FaultyBackend;
 let bucket: ProxiedBucket;
 beforeAll(async () => {
-  bucket = await startProxiedBucket({
-    start: startMinio,
+  ({ backend, bucket } = await startFaultyBucket({
     server: { limits: { memory_budget: budgetBytes, idle_timeout_seconds: 6, queue_timeout_seconds: 60 } },
-    between: async (server) => {
-      backend = await startFaultyBackend(server);
-      return backend;
-    },
     upload: { retry: { max_attempts: 4, base_delay_ms: 20, max_delay_ms: 100 } },
-  });
+  }));
 });
 afterAll(() => bucket.stop());
 afterEach(async () => {

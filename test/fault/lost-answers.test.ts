@@ -5,9 +5,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createS3Storage } from '../../src/storage/s3/s3-storage.ts';
 import type { Stored } from '../../src/storage/storage.ts';
 import { createCountedBody } from '../contract/storage/counted-body.ts';
-import { startMinio } from '../servers/start-minio.ts';
-import { startFaultyBackend, type FaultyBackend, type SeenRequest } from '../support/faulty-backend.ts';
-import { prefix, startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
+import type { FaultyBackend, SeenRequest } from '../support/faulty-backend.ts';
+import { startFaultyBucket } from '../support/faulty-bucket.ts';
+import { prefix, type ProxiedBucket } from '../support/proxied-bucket.ts';
 import { createRandomBody, type RandomBody } from '../support/random-body.ts';
 import { openRawConnection } from '../support/raw-connection.ts';
 import type { Answer } from '../support/send-request.ts';
@@ -19,18 +19,13 @@ let bucket: ProxiedBucket;
 let keyCount = 0;
 let key: string;
 beforeAll(async () => {
-  bucket = await startProxiedBucket({
-    start: startMinio,
-    between: async (server) => {
-      backend = await startFaultyBackend(server);
-      return backend;
-    },
+  ({ backend, bucket } = await startFaultyBucket({
     upload: {
       multipart_threshold: 5 * MiB,
       part_size: 5 * MiB,
       retry: { max_attempts: 3, base_delay_ms: 10, max_delay_ms: 20 },
     },
-  });
+  }));
 });
 afterAll(() => bucket.stop());
 beforeEach(() => {

@@ -9,8 +9,9 @@ import type { S3Server } from '../servers/start-s3-server.ts';
 import { fieldsOf, parseLines, readPromisedFields, type LogLine } from '../support/log-lines.ts';
 import { createBucket, type BucketView } from '../support/s3-client.ts';
 import { encodeKey, sendRequest, type Answer, type RequestOptions } from '../support/send-request.ts';
+import { sendTo } from '../support/send-to.ts';
 import { crc32Base64, signS3Request } from '../support/sign-s3-request.ts';
-import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
+import { jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MiB = 1024 * 1024;
@@ -26,17 +27,6 @@ const startAudited = (destination: string, config: object = {}): Promise<Running
       ...config,
     },
   });
-
-async function sendTo(proxy: RunningProxy, options: Partial<RequestOptions>): Promise<Answer> {
-  const authorization = `Bearer ${await createToken()}`;
-  return sendRequest({
-    url: proxy.url,
-    method: 'PUT',
-    path: '/',
-    ...options,
-    headers: { authorization, ...options.headers },
-  });
-}
 
 const auditFile = (proxy: RunningProxy, name = 'audit.log'): string => path.join(proxy.folder, name);
 const readAudit = async (proxy: RunningProxy, name?: string): Promise<LogLine[]> =>

@@ -14,6 +14,7 @@ import { openRawConnection } from '../support/raw-connection.ts';
 import { startRecorder, type Recorder } from '../support/recorder.ts';
 import { createBucket } from '../support/s3-client.ts';
 import { encodeKey, sendRequest, type Answer, type RequestOptions } from '../support/send-request.ts';
+import { sendTo } from '../support/send-to.ts';
 import { signS3Request } from '../support/sign-s3-request.ts';
 import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -21,17 +22,6 @@ import { waitFor } from '../support/wait-for.ts';
 const MiB = 1024 * 1024;
 const auth = { jwt: { secret: jwtSecret } };
 const files = (name: string, more: object = {}) => ({ name, filesystem: { root: './data' }, auth, ...more });
-
-async function sendTo(proxy: RunningProxy, options: Partial<RequestOptions>): Promise<Answer> {
-  const authorization = `Bearer ${await createToken()}`;
-  return sendRequest({
-    url: proxy.url,
-    method: 'PUT',
-    path: '/',
-    ...options,
-    headers: { authorization, ...options.headers },
-  });
-}
 
 /** The line of an answer. */
 async function lineOf(proxy: RunningProxy, answer: Answer): Promise<LogLine> {

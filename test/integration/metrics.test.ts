@@ -18,7 +18,7 @@ import {
   selectorsOf,
 } from '../support/observability-examples.ts';
 import { s3Config } from '../support/proxied-bucket.ts';
-import { openRawConnection } from '../support/raw-connection.ts';
+import { openRawConnection, type RawConnection } from '../support/raw-connection.ts';
 import { answerWith, startRecorder, type Recorder } from '../support/recorder.ts';
 import { createBucket, type BucketView } from '../support/s3-client.ts';
 import { grownBetween, scrape, type Scrape } from '../support/scrape.ts';
@@ -254,14 +254,20 @@ test('a backend that fails and is tried again, and one that goes on failing', as
   expect(retries).toBeGreaterThanOrEqual(2);
 });
 
-test('a client that leaves, and an abort that fails until the backend lets it', async () => {
-  failing('AbortMultipartUpload', 1, 'AccessDenied', 403);
+/** Sends the head of a body of 30 MiB, and so many bytes of it, which have arrived then. */
+async function beginUpload(key: string, bytes: number): Promise<RawConnection> {
   const connection = await openRawConnection(proxy.url);
   const { authorization } = await as();
   const fields = ['Host: a', `Authorization: ${authorization}`, `Content-Length: ${30 * MiB}`];
-  await connection.write(`PUT /uploads/left HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
-  await connection.write(Buffer.alloc(12 * MiB, 1));
-  await waitFor(async () => (await growth('mizuchi_received_bytes_total', { bucket: 'uploads' })) === 12 * MiB);
+  await connection.write(`PUT /uploads/${key} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
+  await connection.write(Buffer.alloc(bytes, 1));
+  await waitFor(async () => (await growth('mizuchi_received_bytes_total', { bucket: 'uploads' })) === bytes);
+  return connection;
+}
+
+test('a client that leaves, and an abort that fails until the backend lets it', async () => {
+  failing('AbortMultipartUpload', 1, 'AccessDenied', 403);
+  const connection = await beginUpload('left', 12 * MiB);
   const during = await scrape(proxy.metricsUrl);
   expect(during.sum('mizuchi_requests_in_flight')).toBe(1);
   expect(during.sum('mizuchi_uploads_in_flight')).toBe(1);
@@ -297,12 +303,7 @@ test('an upload that is given up is aborted twice, and that it is gone by then i
       ? { kind: 'answer', status: 404, code: 'NoSuchUpload' }
       : undefined,
   );
-  const connection = await openRawConnection(proxy.url);
-  const { authorization } = await as();
-  const fields = ['Host: a', `Authorization: ${authorization}`, `Content-Length: ${30 * MiB}`];
-  await connection.write(`PUT /uploads/gone HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
-  await connection.write(Buffer.alloc(6 * MiB, 1));
-  await waitFor(async () => (await growth('mizuchi_received_bytes_total', { bucket: 'uploads' })) === 6 * MiB);
+  const connection = await beginUpload('gone', 6 * MiB);
   connection.destroy();
   await waitFor(async () => aborts() - asked === 2);
   const idle = async () => (await scrape(proxy.metricsUrl)).sum('mizuchi_backend_requests_in_flight');

@@ -1,16 +1,12 @@
 // What a bucket asks of uploads by itself, over real HTTP and in real stores: what is allowed arrives, of the rest nothing does.
-import { stat } from 'node:fs/promises';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startMinio } from '../servers/start-minio.ts';
-import { startVersitygw } from '../servers/start-versitygw.ts';
 import {
   driveMultipart,
   fieldsOf,
   outcomeOf,
   startPolicyBuckets,
   type PolicyBuckets,
-  type PolicyBucketsOptions,
   type Sender,
   type StoredView,
 } from '../support/policy-buckets.ts';
@@ -40,7 +36,6 @@ const buckets = {
   'any-type': { upload: { allowed_content_types: ['application/octet-stream'] } },
   sniff: { upload: { ...parts, sniff_content_type: true } },
   sizes: { upload: { ...parts, max_object_size: 11 * mib, min_object_size: 100 } },
-  new: { upload: { ...parts, overwrite: 'deny' } },
   metadata: { upload: { required_metadata: ['Album', 'by'], forced_headers: { 'x-amz-meta-by': '{sub}' } } },
   forced: {
     upload: {
@@ -468,10 +463,6 @@ describe.each([
     });
   });
 
-  describe('overwrite: deny', () => {
-    seeNothingReplaced(() => ({ proxied, stored: storedIn('new') }));
-  });
-
   test('of a body in chunks the payload counts, not its framing', async () => {
     for (const mode of ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER'] as const) {
       const send = proxied.asKeyOf('alice', mode);
@@ -636,132 +627,3 @@ describe.each([
     });
   });
 });
-
-describe('ids of multipart uploads', () => {
-  const block = { bound: { upload: { bind_multipart_to_creator: true } } };
-  const target = '/bound/x';
-
-  /** Makes an upload with one proxy and asks another one for it. */
-  async function outcomeElsewhere(
-    start: PolicyBucketsOptions['start'],
-    run: (first: PolicyBuckets) => Promise<PolicyBuckets>,
-  ): Promise<string> {
-    const first = await startPolicyBuckets({ start, buckets: block });
-    const { UploadId: uploadId = '' } = fieldsOf(await driveMultipart(first.asUser({ sub: 'a' }), target).create());
-    expect(uploadId).toMatch(/\.[\w-]{43}$/);
-    const second = await run(first);
-    try {
-      return outcomeOf(await driveMultipart(second.asUser({ sub: 'a' }), target).list(uploadId));
-    } finally {
-      await second.stopProxy();
-      await first.stop();
-    }
-  }
-
-  test('are good for every proxy that has the backend’s key', async () => {
-    expect(await outcomeElsewhere(startMinio, (first) => first.startAnother({}))).toBe('200');
-  });
-
-  test('without one, for those that share a folder, where others cannot read the secret', async () => {
-    const shared = (first: PolicyBuckets) => ({ state_dir: path.join(first.proxy.folder, 'state') });
-    expect(
-      await outcomeElsewhere(undefined, async (first) => {
-        const { mode } = await stat(path.join(first.proxy.folder, 'state', 'upload-id-secret'));
-        expect(mode & 0o777).toBe(0o600);
-        return first.startAnother(shared(first));
-      }),
-    ).toBe('200');
-    expect(await outcomeElsewhere(undefined, (first) => first.startAnother({}))).toBe('404 NoSuchUpload');
-  });
-});
-
-describe('versitygw', () => {
-  let proxied: PolicyBuckets;
-  beforeAll(async () => {
-    proxied = await startPolicyBuckets({ start: startVersitygw, buckets: { new: buckets.new } });
-  });
-  afterAll(() => proxied.stop());
-
-  describe('overwrite: deny', () => {
-    seeNothingReplaced(() => ({ proxied, stored: proxied.storedIn.get('new') as StoredView }));
-  });
-});
-
-function seeNothingReplaced(get: () => { readonly proxied: PolicyBuckets; readonly stored: StoredView }): void {
-  const refused = '412 PreconditionFailed';
-  const bodies = { small: png, large: large(png) };
-  const senders = () => {
-    const { proxied } = get();
-    return { token: proxied.asUser({ sub: 'alice' }), key: proxied.asKeyOf('alice') };
-  };
-
-  test.each([
-    ['small', 'token'],
-    ['large', 'token'],
-    ['small', 'key'],
-    ['large', 'key'],
-  ] as const)('a %s object by %s stays as it is', async (size, who) => {
-    const { stored } = get();
-    const send = senders()[who];
-    const body = bodies[size];
-    const path = `/new/${size}-${who}`;
-    const key = `${size}-${who}`;
-    expect(outcomeOf(await send({ method: 'PUT', path, body }))).toBe('200');
-    for (const headers of [{}, { 'if-none-match': '*' }, { 'if-match': '*' }] as Record<string, string>[]) {
-      for (const other of [elf, large(elf)]) {
-        expect(outcomeOf(await send({ method: 'PUT', path, body: other, headers }))).toBe(refused);
-      }
-    }
-    if (who === 'token') {
-      expect(outcomeOf(await send({ method: 'PUT', path, body: [elf] }))).toBe(refused);
-      expect(outcomeOf(await send({ method: 'PUT', path, body: [large(elf)] }))).toBe(refused);
-    }
-    const multipart = driveMultipart(send, path);
-    const { UploadId: uploadId = '' } = fieldsOf(await multipart.create());
-    const part = await multipart.part(uploadId, 1, elf);
-    for (const headers of [{}, { 'if-match': '*' }] as Record<string, string>[]) {
-      expect(outcomeOf(await multipart.complete(uploadId, [[1, part.headers.etag]], headers))).toBe(refused);
-    }
-    expect(outcomeOf(await multipart.abort(uploadId))).toBe('204');
-    expect((await stored.read(key)).bytes.equals(body)).toBe(true);
-    expect(await stored.openUploads()).toEqual([]);
-  });
-
-  test('If-Match is refused where there is nothing yet', async () => {
-    const headers = { 'if-match': '"x"' };
-    const answer = await senders().token({ method: 'PUT', path: '/new/absent', body: png, headers });
-    expect(outcomeOf(answer)).toBe(refused);
-    expect(await get().stored.keys()).not.toContain('absent');
-  });
-
-  test('of many at once, one writes', async () => {
-    const send = senders().token;
-    for (const round of [1, 2, 3]) {
-      const path = `/new/race-${round}`;
-      const writeParts = async (body: Buffer) => {
-        const multipart = driveMultipart(send, path);
-        const { UploadId: uploadId = '' } = fieldsOf(await multipart.create());
-        const part = await multipart.part(uploadId, 1, body);
-        const answer = await multipart.complete(uploadId, [[1, part.headers.etag]]);
-        if (answer.status !== 200) await multipart.abort(uploadId);
-        return answer;
-      };
-      const bodyOf = (index: number): Buffer => bytesOf(`${round} ${index}`, index % 3 === 1 ? 6 * mib : 1000 + index);
-      const outcomes = await Promise.all(
-        Array.from({ length: 12 }, async (_, index) => {
-          const body = bodyOf(index);
-          const answer = index % 3 === 2 ? await writeParts(body) : await send({ method: 'PUT', path, body });
-          return outcomeOf(answer);
-        }),
-      );
-      const writers = outcomes.flatMap((outcome, index) => (outcome === '200' ? [index] : []));
-      expect(writers).toHaveLength(1);
-      // S3 says so of a writer that meets another one: API reference of PutObject, 409.
-      const losers = outcomes.filter((outcome) => outcome !== '200');
-      expect(losers.filter((one) => ![refused, '409 ConditionalRequestConflict'].includes(one))).toEqual([]);
-      const stored = await get().stored.read(`race-${round}`);
-      expect(stored.bytes.equals(bodyOf(writers[0] ?? -1))).toBe(true);
-    }
-    expect(await get().stored.openUploads()).toEqual([]);
-  });
-}

@@ -22,9 +22,7 @@ export function createCompleteUpload(client: ControlClient): Storage['completeMu
       return stored;
     } catch (error) {
       if (!(error instanceof S3Error) || !mayHaveSucceeded(error, lost.has(upload.uploadId))) throw error;
-      // What was answered to the completion stays what is told of it.
-      const lookup = trace && { fields: trace.fields };
-      const stored = await findStored(client, upload, parts, { headers, signal, trace: lookup });
+      const stored = await findStored(client, upload, parts, { headers, signal, trace });
       lost.delete(upload.uploadId);
       if (stored !== undefined) return stored;
       if (error.retryable) remember(lost, upload.uploadId);

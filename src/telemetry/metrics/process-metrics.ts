@@ -25,6 +25,7 @@ const ofOneWorker = new Set([
 ]);
 
 export async function readProcessMetrics(): Promise<MetricSnapshot[]> {
+  // The typings know a metric as it is described, not as it is written out.
   const snapshot = (await registry.getMetricsAsJSON()) as unknown as MetricSnapshot[];
   return snapshot
     .filter(({ name }) => !leftOut.has(name))

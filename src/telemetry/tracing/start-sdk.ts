@@ -50,7 +50,7 @@ const defaultRetryDelaysMs = [500, 1000, 2000, 4000];
 /** Every attempt ends by itself before, with its answer. */
 const exportSlackMs = 1000;
 const longestTimerMs = 2 ** 31 - 1;
-/** The SDK registers none then. One that followed asynchronous calls would cost every request something, and nothing here asks it. */
+/** Null, which the typings do not know: the SDK registers none then. One that followed asynchronous calls would cost every request something, and nothing here asks it. */
 const noContextManager = null as unknown as ContextManager;
 
 export function startSdk({

@@ -27,8 +27,8 @@ beforeAll(async () => {
   buckets = await startAttackedBuckets({
     more: (s3) => [
       { name: 'team-*', s3, auth: { jwt, sigv4 } },
-      { name: 'files', filesystem: { root: './root/objects' }, auth: { jwt, sigv4 } },
-      { name: 'files-*', filesystem: { root: './root/objects' }, auth: { jwt, sigv4 } },
+      { name: 'files', filesystem: { root: './files/objects' }, auth: { jwt, sigv4 } },
+      { name: 'files-*', filesystem: { root: './files/objects' }, auth: { jwt, sigv4 } },
     ],
   });
   for (const name of [...names, 'files']) {
@@ -172,7 +172,7 @@ describe('dot segments', () => {
     const onDisk = await buckets.send('token', { method: 'PUT', path: `/files/${wire}`, body: 'named' });
     expect(onDisk.status).toBe(key === undefined ? 400 : 200);
     const added = (await filesInFolder()).filter((file) => !before.includes(file));
-    const root = path.join(buckets.proxy.folder, 'root/objects/files/');
+    const root = path.join(buckets.proxy.folder, 'files/objects/files/');
     expect(added.filter((file) => !file.startsWith(root))).toEqual([]);
   });
 
