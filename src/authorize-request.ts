@@ -1,7 +1,7 @@
 // Puts a request to the policy engines of its bucket, and holds it to the bounds that they set.
 import type { Principal } from './auth/principal.ts';
 import type { Action, Obligations, Question } from './authz/authorizer.ts';
-import type { Authorize } from './authz/create-authorizer.ts';
+import type { Authorize, Verdict } from './authz/create-authorizer.ts';
 import { S3Error } from './errors.ts';
 import type { HttpRequest, RequestHeaders } from './http.ts';
 import type { Payload } from './payload.ts';
@@ -31,9 +31,18 @@ export interface RequestToAuthorize {
   readonly resource: Question['resource'];
 }
 
+/** What is known of the decision when the request ends, however it ends. */
+export interface DecisionProgress {
+  decision?: RequestDecision | undefined;
+  /** How long the request waited for it, cached or failed ones included. */
+  authorizeMs?: number | undefined;
+}
+
+/** What an allowed upload is held to. */
 export interface Permission {
-  readonly decision: RequestDecision;
-  readonly obligations: Obligations | undefined;
+  /** The fields as they go on. */
+  readonly headers: RequestHeaders;
+  readonly maxObjectBytes: number;
 }
 
 const maxReasonChars = 256;
@@ -51,25 +60,36 @@ const actions: Readonly<Record<Operation['name'], Action | undefined>> = {
 };
 
 /**
- * @returns undefined for what nobody is asked about.
- * @throws S3Error ServiceUnavailable when an engine cannot be asked; what the request's signal was aborted with.
+ * Nobody is asked about what is answered from the configuration.
+ * @throws S3Error AccessDenied when it is refused, or keeps to no bound of those that it is allowed with; UnsupportedMediaType;
+ * ServiceUnavailable when an engine cannot be asked; what the request's signal was aborted with.
  */
-export async function decideRequest(authorize: Authorize, asked: RequestToAuthorize): Promise<Permission | undefined> {
-  const action = actions[asked.operation.name];
-  if (action === undefined) return undefined;
-  const { signal } = asked.request;
+export async function authorizeRequest(
+  authorize: Authorize,
+  asked: RequestToAuthorize,
+  progress: DecisionProgress,
+): Promise<Permission> {
+  const { operation, headers, request } = asked;
+  const action = actions[operation.name];
+  if (action === undefined) return { headers, maxObjectBytes: Infinity };
   // Of a client that has left, the address is not known any more.
-  signal.throwIfAborted();
-  const { decision, ...verdict } = await authorize(toQuestion(action, asked));
-  signal.throwIfAborted();
-  return {
-    decision: {
-      ...verdict,
-      allow: decision.allow,
-      reason: decision.allow ? undefined : decision.reason?.slice(0, maxReasonChars),
-    },
-    obligations: decision.allow ? decision.obligations : undefined,
-  };
+  request.signal.throwIfAborted();
+  const question = toQuestion(action, asked);
+  const askedAt = performance.now();
+  let verdict: Verdict;
+  try {
+    verdict = await authorize(question);
+  } finally {
+    progress.authorizeMs = performance.now() - askedAt;
+  }
+  request.signal.throwIfAborted();
+  const { decision, engine, cached, failedOpen } = verdict;
+  const reason = decision.allow ? undefined : decision.reason?.slice(0, maxReasonChars);
+  progress.decision = { engine, allow: decision.allow, cached, reason, failedOpen };
+  if (!decision.allow) throw new S3Error('AccessDenied');
+  if (decision.obligations === undefined) return { headers, maxObjectBytes: Infinity };
+  const { maxObjectBytes = Infinity } = decision.obligations;
+  return { headers: enforceObligations(decision.obligations, asked), maxObjectBytes };
 }
 
 function toQuestion(action: Action, asked: RequestToAuthorize): Question {

@@ -3,6 +3,7 @@
 /** Header fields in the order received, names in lower case, duplicates kept. */
 export class RequestHeaders {
   readonly #fields: readonly string[];
+  #pairs: (readonly [name: string, value: string])[] | undefined;
 
   /** @param fields name, value, name, value, …; names already in lower case. */
   constructor(fields: readonly string[]) {
@@ -23,8 +24,18 @@ export class RequestHeaders {
     return this.get(name) !== undefined;
   }
 
-  *[Symbol.iterator](): IterableIterator<readonly [name: string, value: string]> {
-    for (let i = 0; i < this.#fields.length; i += 2) yield [this.#fields[i] as string, this.#fields[i + 1] as string];
+  /** Over an array that is made once: each request is gone through several times, and a generator is slow. */
+  [Symbol.iterator](): ArrayIterator<readonly [name: string, value: string]> {
+    this.#pairs ??= this.#toPairs();
+    return this.#pairs[Symbol.iterator]();
+  }
+
+  #toPairs(): (readonly [name: string, value: string])[] {
+    const pairs: (readonly [name: string, value: string])[] = [];
+    for (let i = 0; i < this.#fields.length; i += 2) {
+      pairs.push([this.#fields[i] as string, this.#fields[i + 1] as string]);
+    }
+    return pairs;
   }
 }
 

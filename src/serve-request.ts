@@ -1,6 +1,6 @@
 // One request from its bucket to its answer: authenticate, authorize, wait for a slot, run.
 import type { Authenticator, Principal } from './auth/authenticate.ts';
-import { decideRequest, enforceObligations, type RequestDecision } from './authorize-request.ts';
+import { authorizeRequest, type RequestDecision } from './authorize-request.ts';
 import type { Authorize } from './authz/create-authorizer.ts';
 import { answerPreflight, isPreflight, refuseForeignPage, type CorsPolicy } from './cors.ts';
 import { S3Error } from './errors.ts';
@@ -97,8 +97,15 @@ export async function serveRequest(
   const { backendBucket } = address;
   const admission = bucket.policy?.admit({ request, operation, backendBucket, key: address.key, principal, headers });
   const object = (progress.object = { bucket: backendBucket, key: admission?.key ?? address.key ?? '' });
-  let passedHeaders = admission?.headers ?? headers;
-  const settings = bucket.authorize === undefined ? bucket.settings : await authorize(bucket.authorize);
+  const asked = {
+    request,
+    operation: admission?.operation ?? operation,
+    principal,
+    headers: admission?.headers ?? headers,
+    payload,
+    resource: { bucket: address.bucketName, key: object.key, backendBucket },
+  };
+  const permission = bucket.authorize && (await authorizeRequest(bucket.authorize, asked, progress));
   if (!takesBody(operation)) return claimAndRun();
   const queuedAt = performance.now();
   await options.slots.enter(() => request.signal);
@@ -107,32 +114,6 @@ export async function serveRequest(
     return await claimAndRun();
   } finally {
     options.slots.leave();
-  }
-
-  /** @returns how the upload is to be carried out. */
-  async function authorize(ask: Authorize): Promise<UploadSettings> {
-    const asked = {
-      request,
-      operation: admission?.operation ?? operation,
-      principal,
-      headers: passedHeaders,
-      payload,
-      resource: { bucket: address.bucketName, key: object.key, backendBucket },
-    };
-    const timed: Authorize = (question) => {
-      const askedAt = performance.now();
-      return ask(question).finally(() => {
-        progress.authorizeMs = performance.now() - askedAt;
-      });
-    };
-    const permission = await decideRequest(timed, asked);
-    if (permission === undefined) return bucket.settings;
-    progress.decision = permission.decision;
-    if (!permission.decision.allow) throw new S3Error('AccessDenied');
-    if (permission.obligations === undefined) return bucket.settings;
-    passedHeaders = enforceObligations(permission.obligations, asked);
-    const { maxObjectBytes = Infinity } = permission.obligations;
-    return { ...bucket.settings, maxObjectBytes: Math.min(bucket.settings.maxObjectBytes, maxObjectBytes) };
   }
 
   function claimAndRun(): Promise<HttpResponse> {
@@ -145,9 +126,9 @@ export async function serveRequest(
   }
 
   function run(): Promise<HttpResponse> {
-    const operating = runOperation(admission?.operation ?? operation, {
+    const operating = runOperation(asked.operation, {
       request,
-      headers: passedHeaders,
+      headers: permission?.headers ?? asked.headers,
       payload,
       clientBucket: address.bucketName,
       configuredBucket: bucket.name,
@@ -158,7 +139,7 @@ export async function serveRequest(
       needsFirstPart: admission?.needsFirstPart ?? false,
       region: bucket.region,
       storage: bucket.storage,
-      settings,
+      settings: narrow(bucket.settings, permission?.maxObjectBytes),
       budget: options.budget,
       openUploads: options.openUploads,
     });
@@ -167,6 +148,10 @@ export async function serveRequest(
     if (fields === undefined || fields.length === 0) return running;
     return running.then((response) => ({ ...response, headers: [...response.headers, ...fields] }));
   }
+}
+
+function narrow(settings: UploadSettings, maxObjectBytes = Infinity): UploadSettings {
+  return maxObjectBytes < settings.maxObjectBytes ? { ...settings, maxObjectBytes } : settings;
 }
 
 /** Of a bucket that is configured by name the same is the operator's fault, and InternalError. */

@@ -1,7 +1,7 @@
 // Authorization: a decision that is remembered, by the kind of its sender, and the text that a question to OPA is.
 import type { JwtPrincipal, Principal } from '../../src/auth/principal.ts';
 import type { Authorizer, Question } from '../../src/authz/authorizer.ts';
-import { cacheDecisions } from '../../src/authz/cached-authorizer.ts';
+import { cacheDecisions, type CachedAuthorizer } from '../../src/authz/cached-authorizer.ts';
 import { breakCircuit } from '../../src/authz/circuit-breaker.ts';
 import { writeInput } from '../../src/authz/opa.ts';
 import { createOpenFgaAuthorizer } from '../../src/authz/openfga.ts';
@@ -53,7 +53,7 @@ const uncached = cacheDecisions(breakCircuit(engine), { ...times, cacheTtlMs: 0 
 
 const forAll = <T>(value: T) => ({ upload: value, abort: value, list_parts: value });
 
-function remembersByOpenFga(...objects: readonly string[]): Authorizer {
+function remembersByOpenFga(...objects: readonly string[]): CachedAuthorizer {
   const openfga = createOpenFgaAuthorizer({
     ...times,
     url: 'http://127.0.0.1:9',
@@ -73,7 +73,7 @@ const byBucket = remembersByOpenFga('bucket:{bucket}');
 const byFolders = remembersByOpenFga('bucket:{bucket}', 'folder:{key.ancestors}');
 
 let part = 0;
-const ask = (authorizer: Authorizer, principal: Principal) =>
+const ask = (authorizer: CachedAuthorizer, principal: Principal) =>
   authorizer.authorize(questionOf(principal, ++part % 10_000));
 
 export const benchmarks: readonly MicroBenchmark[] = [

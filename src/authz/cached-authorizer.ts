@@ -5,12 +5,17 @@ import type { EngineConfig } from '../config/config.ts';
 import type { Authorizer, Decision, Question } from './authorizer.ts';
 import { writeQuestion } from './question-text.ts';
 
-export interface CachedAuthorizer extends Authorizer {
-  authorize(question: Question, trace?: CallTrace): Promise<CachedDecision>;
+export interface CachedAuthorizer extends Omit<Authorizer, 'authorize'> {
+  /** No promise of what is remembered: most requests ask for that, and a promise costs them more than to look it up. */
+  authorize(question: Question, trace?: CallTrace): Answer | Promise<Answer>;
 }
 
-/** `cached`: nobody was asked for this very question. */
-export type CachedDecision = Decision & { readonly cached: boolean };
+export interface Answer {
+  readonly engine: string;
+  readonly decision: Decision;
+  /** Nobody was asked for this very question. */
+  readonly cached: boolean;
+}
 
 export interface CacheOptions extends Pick<EngineConfig, 'cacheTtlMs' | 'denyCacheTtlMs' | 'cacheMaxEntries'> {
   /** As an Authorizer's; left out: by all that a question holds but the time, the upload id and the part number. */
@@ -18,7 +23,7 @@ export interface CacheOptions extends Pick<EngineConfig, 'cacheTtlMs' | 'denyCac
 }
 
 interface Remembered {
-  readonly decision: CachedDecision;
+  readonly answer: Answer;
   readonly askedAtMs: number;
   readonly untilMs: number;
 }
@@ -45,8 +50,9 @@ export function cacheDecisions(
     checkReady: (signal: AbortSignal) => engine.checkReady(signal),
     close: () => engine.close(),
   };
-  const ask = async (question: Question, trace?: CallTrace): Promise<CachedDecision> => ({
-    ...(await engine.authorize(question, trace)),
+  const ask = async (question: Question, trace?: CallTrace): Promise<Answer> => ({
+    engine: engine.engine,
+    decision: await engine.authorize(question, trace),
     cached: false,
   });
   if (cacheTtlMs === 0) return { ...passOn, authorize: ask };
@@ -57,19 +63,19 @@ export function cacheDecisions(
     maxSize: Math.max(cacheMaxEntries * bytesPerEntry, maxEntryBytes),
     maxEntrySize: maxEntryBytes,
     // A character takes two bytes where one of the text is beyond Latin-1.
-    sizeCalculation: ({ decision }, text) => overheadBytes + 2 * text.length + sizeOf(decision),
+    sizeCalculation: ({ answer }, text) => overheadBytes + 2 * text.length + sizeOf(answer.decision),
   });
-  const underWay = new Map<string, Promise<CachedDecision>>();
+  const underWay = new Map<string, Promise<Answer>>();
 
-  async function askAndRemember(text: string, question: Question, trace?: CallTrace): Promise<CachedDecision> {
+  async function askAndRemember(text: string, question: Question, trace?: CallTrace): Promise<Answer> {
     const askedAtMs = nowMs();
     try {
-      const decision = await ask(question, trace);
-      const ttlMs = decision.allow ? cacheTtlMs : Math.min(denyCacheTtlMs, cacheTtlMs);
+      const answer = await ask(question, trace);
+      const ttlMs = answer.decision.allow ? cacheTtlMs : Math.min(denyCacheTtlMs, cacheTtlMs);
       // From the moment of the question: the answer may be older than its arrival.
       const untilMs = Math.min(askedAtMs + ttlMs, expiryOf(question));
-      if (untilMs > nowMs()) remembered.set(text, { decision: { ...decision, cached: true }, askedAtMs, untilMs });
-      return decision;
+      if (untilMs > nowMs()) remembered.set(text, { answer: { ...answer, cached: true }, askedAtMs, untilMs });
+      return answer;
     } finally {
       underWay.delete(text);
     }
@@ -78,13 +84,19 @@ export function cacheDecisions(
   return {
     ...passOn,
     authorize(question, trace) {
-      const text = write(question, identify);
+      let text: string | undefined;
+      try {
+        text = identify(question);
+      } catch (error) {
+        // What cannot be written is not remembered.
+        if (!(error instanceof RangeError)) return Promise.reject(error as Error);
+      }
       if (text === undefined) return ask(question, trace);
       const known = remembered.get(text);
       if (known !== undefined) {
         const now = nowMs();
         // A clock that is set back must not give it a second life.
-        if (known.askedAtMs <= now && now < known.untilMs) return Promise.resolve(known.decision);
+        if (known.askedAtMs <= now && now < known.untilMs) return known.answer;
         remembered.delete(text);
       }
       const asked = underWay.get(text);
@@ -94,16 +106,6 @@ export function cacheDecisions(
       return asking;
     },
   };
-}
-
-/** @returns undefined for what cannot be written: it is not remembered. */
-function write(question: Question, identify: NonNullable<CacheOptions['identify']>): string | undefined {
-  try {
-    return identify(question);
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
 }
 
 function expiryOf({ principal }: Question): number {

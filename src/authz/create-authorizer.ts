@@ -3,7 +3,7 @@ import type { CallTrace } from '../call-trace.ts';
 import type { AuthzConfig, EngineConfig } from '../config/config.ts';
 import { S3Error } from '../errors.ts';
 import type { Authorizer, Decision, Question } from './authorizer.ts';
-import { cacheDecisions, type CachedAuthorizer, type CachedDecision } from './cached-authorizer.ts';
+import { cacheDecisions, type Answer, type CachedAuthorizer } from './cached-authorizer.ts';
 import { breakCircuit } from './circuit-breaker.ts';
 import { isLasting } from './check-engines.ts';
 import { mergeDecisions } from './merge-decisions.ts';
@@ -21,8 +21,11 @@ export interface Verdict {
   readonly failedOpen: readonly string[];
 }
 
-/** @throws S3Error ServiceUnavailable when an engine cannot be asked, unless that lets through. */
-export type Authorize = (question: Question, trace?: CallTrace) => Promise<Verdict>;
+/**
+ * No promise of what all engines are remembered to have said.
+ * @throws S3Error ServiceUnavailable when an engine cannot be asked, unless that lets through.
+ */
+export type Authorize = (question: Question, trace?: CallTrace) => Verdict | Promise<Verdict>;
 
 /** What is done with an engine besides asking it. */
 export type EngineCare = Pick<Authorizer, 'engine' | 'checkReady' | 'close'>;
@@ -64,46 +67,52 @@ export function createAuthorizer(
   const ask = config.failMode === 'open' ? letThrough(onFailedOpen) : askClosed;
   const names = engines.map(({ engine }) => engine).join('+');
 
-  const authorize: Authorize = async (question, trace) => {
-    const settled = await Promise.allSettled(engines.map((engine) => ask(engine, question, trace)));
+  const authorize: Authorize = (question, trace) => {
+    const answers = engines.map((engine) => ask(engine, question, trace));
+    return areKnown(answers) ? judge(answers) : Promise.allSettled(answers).then(judgeSettled);
+  };
+
+  function judgeSettled(settled: readonly PromiseSettledResult<JudgedAnswer>[]): Verdict {
     const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    const refusal = answers.find(({ decision }) => !decision.allow);
     const failure = settled.find((one) => one.status === 'rejected');
     // A refusal stands, whatever the others would have said.
-    if (refusal === undefined && failure !== undefined) throw failure.reason;
+    if (failure !== undefined && answers.every(({ decision }) => decision.allow)) throw failure.reason;
+    return judge(answers);
+  }
+
+  function judge(answers: readonly JudgedAnswer[]): Verdict {
     return {
       decision: mergeDecisions(answers.map(({ decision }) => decision)),
-      engine: refusal?.engine ?? names,
-      cached: answers.every(({ decision }) => 'cached' in decision && decision.cached),
+      engine: answers.find(({ decision }) => !decision.allow)?.engine ?? names,
+      cached: answers.every(({ cached }) => cached),
       failedOpen: answers.filter(({ hasFailed }) => hasFailed).map(({ engine }) => engine),
     };
-  };
+  }
+
   return { authorize, engines };
 }
 
-interface Answer {
-  readonly engine: string;
-  readonly decision: CachedDecision | Decision;
-  readonly hasFailed: boolean;
+interface JudgedAnswer extends Answer {
+  /** It has let the request through by not answering. */
+  readonly hasFailed?: true;
 }
 
-type Asking = (engine: CachedAuthorizer, question: Question, trace?: CallTrace) => Promise<Answer>;
+type Asking = (engine: CachedAuthorizer, question: Question, trace?: CallTrace) => JudgedAnswer | Promise<JudgedAnswer>;
 
-const askClosed: Asking = async (engine, question, trace) => ({
-  engine: engine.engine,
-  decision: await engine.authorize(question, trace),
-  hasFailed: false,
-});
+const askClosed: Asking = (engine, question, trace) => engine.authorize(question, trace);
+
+const areKnown = (answers: readonly (JudgedAnswer | Promise<JudgedAnswer>)[]): answers is readonly JudgedAnswer[] =>
+  answers.every((answer) => !(answer instanceof Promise));
 
 function letThrough(onFailedOpen: AuthorizationEvents['onFailedOpen']): Asking {
-  return async (engine, question, trace) => {
-    try {
-      return await askClosed(engine, question, trace);
-    } catch (error) {
+  return (engine, question, trace) => {
+    const answer = engine.authorize(question, trace);
+    if (!(answer instanceof Promise)) return answer;
+    return answer.catch((error: unknown) => {
       // A fault of this program is none of the engine's, and an engine that takes exception to the question can be asked.
       if (!(error instanceof S3Error) || error.code !== 'ServiceUnavailable' || isLasting(error.cause)) throw error;
       onFailedOpen(engine.engine, error.cause);
-      return { engine: engine.engine, decision: { allow: true }, hasFailed: true };
-    }
+      return { engine: engine.engine, decision: { allow: true }, cached: false, hasFailed: true };
+    });
   };
 }

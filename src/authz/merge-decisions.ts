@@ -1,15 +1,17 @@
 // What several engines say of one question, taken together: all must allow, and every bound holds.
 import type { Decision, Obligations } from './authorizer.ts';
 
+/** @throws TypeError when nobody has decided. */
 export function mergeDecisions(decisions: readonly Decision[]): Decision {
-  let merged: Obligations = {};
-  for (const decision of decisions) {
-    if (!decision.allow) return decision;
-    const both = mergeObligations(merged, decision.obligations ?? {});
-    if (both === undefined) return { allow: false, reason: 'no key begins with what every engine asks for' };
-    merged = both;
-  }
-  return Object.keys(merged).length === 0 ? { allow: true } : { allow: true, obligations: merged };
+  return decisions.reduce(mergeTwo);
+}
+
+function mergeTwo(a: Decision, b: Decision): Decision {
+  if (!a.allow) return a;
+  if (!b.allow) return b;
+  const obligations = mergeObligations(a.obligations ?? {}, b.obligations ?? {});
+  if (obligations === undefined) return { allow: false, reason: 'no key begins with what every engine asks for' };
+  return Object.keys(obligations).length === 0 ? { allow: true } : { allow: true, obligations };
 }
 
 /** @returns what meets both; undefined when no key can begin with both prefixes. */

@@ -90,7 +90,8 @@ const time = (name: string, ms: number | undefined): string =>
 function writeDecision(decision: NonNullable<Outcome['decision']>, tellsReason: boolean): string {
   const { engine, allow, cached, failedOpen } = decision;
   const reason = tellsReason ? decision.reason : undefined;
-  return `,"decision":${toPrintableJson({ engine, allow, cached, reason, failedOpen })}`;
+  const failed = failedOpen.map((name) => `"${name}"`).join();
+  return `,"decision":{"engine":"${engine}","allow":${allow},"cached":${cached}${text('reason', reason)},"failedOpen":[${failed}]}`;
 }
 
 const takesBody = ({ operation }: Outcome): boolean =>

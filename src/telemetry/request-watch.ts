@@ -136,7 +136,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
 
   async #during<T>(
     start: (span: RequestSpan | undefined) => StageSpan<T> | undefined,
-    run: (trace: CallTrace | undefined) => Promise<T>,
+    run: (trace: CallTrace | undefined) => T | Promise<T>,
   ): Promise<T> {
     const stage = shielded(this, () => start(this.#span));
     try {

@@ -1,6 +1,11 @@
 // What of a request is asked about, and what its answer holds it to.
 import { describe, expect, test } from 'vitest';
-import { decideRequest, enforceObligations, type RequestToAuthorize } from '../../src/authorize-request.ts';
+import {
+  authorizeRequest,
+  enforceObligations,
+  type DecisionProgress,
+  type RequestToAuthorize,
+} from '../../src/authorize-request.ts';
 import type { Question } from '../../src/authz/authorizer.ts';
 import type { Verdict } from '../../src/authz/create-authorizer.ts';
 import { ClientGone, RequestHeaders, type HttpRequest } from '../../src/http.ts';
@@ -46,10 +51,11 @@ function create({ headers = {}, signal, ...parts }: Parts = {}): RequestToAuthor
 
 async function questionOf(parts: Parts): Promise<Question | undefined> {
   let asked: Question | undefined;
-  await decideRequest(async (question) => {
+  const ask = (question: Question) => {
     asked = question;
     return allowed;
-  }, create(parts));
+  };
+  await authorizeRequest(ask, create(parts), {});
   return asked;
 }
 
@@ -64,7 +70,11 @@ describe('what is asked', () => {
 
   test.each(['HeadBucket', 'GetBucketLocation'] as const)('of %s: nothing', async (name) => {
     const nobody = () => Promise.reject(new Error('asked'));
-    expect(await decideRequest(nobody, create({ operation: { name } }))).toBeUndefined();
+    const asked = create({ operation: { name } });
+    const progress: DecisionProgress = {};
+    const permission = await authorizeRequest(nobody, asked, progress);
+    expect(permission).toEqual({ headers: asked.headers, maxObjectBytes: Infinity });
+    expect(progress).toEqual({});
   });
 
   const chunked = { kind: 'aws-chunked', hasTrailer: false, isSigned: true, signatures: undefined } as const;
@@ -95,20 +105,18 @@ describe('a client that leaves', () => {
   test('before it is asked about is not', async () => {
     const signal = AbortSignal.abort(new ClientGone());
     const nobody = () => Promise.reject(new Error('asked'));
-    await expect(decideRequest(nobody, create({ signal }))).rejects.toThrow(ClientGone);
+    await expect(authorizeRequest(nobody, create({ signal }), {})).rejects.toThrow(ClientGone);
   });
 
   test('meanwhile goes no further, whatever is decided', async () => {
     for (const allow of [true, false]) {
       const controller = new AbortController();
-      const deciding = decideRequest(
-        async () => {
-          controller.abort(new ClientGone());
-          return { ...allowed, decision: { allow } };
-        },
-        create({ signal: controller.signal }),
-      );
-      await expect(deciding).rejects.toThrow(ClientGone);
+      const ask = async () => {
+        controller.abort(new ClientGone());
+        return { ...allowed, decision: { allow } };
+      };
+      const asked = create({ signal: controller.signal });
+      await expect(authorizeRequest(ask, asked, {})).rejects.toThrow(ClientGone);
     }
   });
 });
@@ -120,16 +128,29 @@ test('the decision is told with its time', async () => {
     cached: true,
     failedOpen: ['opa'],
   };
-  expect(await decideRequest(() => Promise.resolve(refused), create())).toEqual({
-    decision: {
-      engine: 'openfga',
-      allow: false,
-      cached: true,
-      reason: 'no',
-      failedOpen: ['opa'],
-    },
-    obligations: undefined,
-  });
+  for (const ask of [() => refused, () => Promise.resolve(refused)]) {
+    const progress: DecisionProgress = {};
+    await expect(authorizeRequest(ask, create(), progress)).rejects.toThrow('Access Denied');
+    expect(progress).toEqual({
+      decision: { engine: 'openfga', allow: false, cached: true, reason: 'no', failedOpen: ['opa'] },
+      authorizeMs: expect.any(Number),
+    });
+  }
+});
+
+test('the time is told of an engine that cannot be asked too', async () => {
+  const progress: DecisionProgress = {};
+  const away = new Error('away');
+  await expect(authorizeRequest(() => Promise.reject(away), create(), progress)).rejects.toBe(away);
+  expect(progress).toEqual({ authorizeMs: expect.any(Number) });
+});
+
+test('what it is allowed with binds it', async () => {
+  const allow = (obligations: object) => () => ({ ...allowed, decision: { allow: true, obligations } as const });
+  const asked = create();
+  const permission = await authorizeRequest(allow({ keyPrefix: 'a/', maxObjectBytes: 7 }), asked, {});
+  expect(permission).toEqual({ headers: asked.headers, maxObjectBytes: 7 });
+  await expect(authorizeRequest(allow({ keyPrefix: 'b/' }), asked, {})).rejects.toThrow('Access Denied');
 });
 
 describe('bounds', () => {

@@ -37,9 +37,13 @@ function create(options: Partial<CacheOptions> = {}) {
     { cacheTtlMs: 60_000, denyCacheTtlMs: 5000, cacheMaxEntries: 100, ...options },
     () => clock.nowMs,
   );
-  const ask = (parts: QuestionParts = {}) =>
+  const answer = (parts: QuestionParts = {}) =>
     authorizer.authorize(createQuestion({ principal: jwtPrincipal({ sub: 'alice' }, start + 3_600_000), ...parts }));
-  return { engine, clock, authorizer, ask };
+  const ask = async (parts?: QuestionParts) => {
+    const { decision, cached } = await answer(parts);
+    return { ...decision, cached };
+  };
+  return { engine, clock, authorizer, answer, ask };
 }
 
 describe('an engine that says what it is asked', () => {
@@ -61,6 +65,23 @@ describe('an engine that says what it is asked', () => {
     expect(await ask({ resource: { key: '' } })).toMatchObject({ cached: false });
     expect(engine.asked).toHaveLength(2);
   });
+});
+
+test('what is remembered is told at once, all else by a promise, faults too', async () => {
+  const { answer } = create();
+  const first = answer();
+  expect(first).toBeInstanceOf(Promise);
+  expect(await first).toEqual({ engine: 'test', decision: { allow: true }, cached: false });
+  expect(answer()).toEqual({ engine: 'test', decision: { allow: true }, cached: true });
+
+  const fault = new TypeError('a fault');
+  const throwing = create({
+    identify: () => {
+      throw fault;
+    },
+  });
+  await expect(throwing.answer()).rejects.toBe(fault);
+  expect(throwing.engine.asked).toEqual([]);
 });
 
 describe('a decision', () => {
