@@ -31,6 +31,23 @@ export function normalizeAddress(text: string): string | undefined {
 }
 
 /**
+ * The text of an address as a socket has it, as `normalizeAddress` writes it.
+ * @param bytes in network order: 4 of IPv4, 16 of IPv6; empty for one that is not known, which stays empty.
+ */
+export function writeAddress(bytes: Uint8Array): string {
+  const ipv4 = bytes.length === 16 && isMapped(bytes) ? bytes.subarray(12) : bytes;
+  if (ipv4.length === 4) return `${ipv4[0]}.${ipv4[1]}.${ipv4[2]}.${ipv4[3]}`;
+  const groups = Buffer.from(bytes).toString('hex').match(/.{4}/g) ?? [];
+  return normalizeAddress(groups.join(':')) ?? '';
+}
+
+/** RFC 4291, section 2.5.5.2: ten bytes of zeros and two of ones. */
+function isMapped(bytes: Uint8Array): boolean {
+  for (let i = 0; i < 10; i++) if (bytes[i] !== 0) return false;
+  return bytes[10] === 0xff && bytes[11] === 0xff;
+}
+
+/**
  * @param text an address, or CIDR notation such as `10.0.0.0/8` or `2001:db8::/32` (RFC 4632, section 3.1; RFC 4291, section
  * 2.3); a range of IPv4-mapped addresses becomes one of IPv4 addresses.
  * @returns undefined for anything else.

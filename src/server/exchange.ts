@@ -4,7 +4,7 @@ import { STATUS_CODES } from 'node:http';
 import type { HttpResponse as UwsResponse } from 'uWebSockets.js';
 import { ClientGone, type HttpRequest, type HttpResponse, type RequestHeaders } from '../http.ts';
 import type { S3Error } from '../errors.ts';
-import { normalizeAddress } from '../ip-address.ts';
+import { writeAddress } from '../ip-address.ts';
 import { BodyReader, type ReadingRoom } from './read-body.ts';
 import type { RequestHead } from './snapshot-request.ts';
 
@@ -104,10 +104,7 @@ export class Exchange implements HttpRequest {
   }
 
   #askPeerIp(): string {
-    if (this.#peerIp === undefined) {
-      const text = this.#gone ? '' : Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1');
-      this.#peerIp = normalizeAddress(text) ?? text;
-    }
+    this.#peerIp ??= this.#gone ? '' : writeAddress(new Uint8Array(this.#response.getRemoteAddress()));
     return this.#peerIp;
   }
 

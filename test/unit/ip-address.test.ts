@@ -1,6 +1,6 @@
 // One text for each address; ranges, and sets of them.
 import { describe, expect, test } from 'vitest';
-import { createAddressSet, normalizeAddress, parseAddressRange } from '../../src/ip-address.ts';
+import { createAddressSet, normalizeAddress, parseAddressRange, writeAddress } from '../../src/ip-address.ts';
 
 describe('normalizeAddress', () => {
   test.each([
@@ -36,6 +36,26 @@ describe('normalizeAddress', () => {
     '1.2.3.4\n',
   ])('%j is none', (text) => {
     expect(normalizeAddress(text)).toBeUndefined();
+  });
+
+  test.each([
+    ['c0000201', '192.0.2.1'],
+    ['00000000', '0.0.0.0'],
+    ['ffffffff', '255.255.255.255'],
+    ['00000000000000000000ffff7f000001', '127.0.0.1'],
+    ['00000000000000000000000000000001', '::1'],
+    ['00000000000000000000000000000000', '::'],
+    ['20010db8000000010000000000000001', '2001:db8:0:1::1'],
+    // Not IPv4-mapped, each by one bit.
+    ['00000000000000000000fffe7f000001', '::fffe:7f00:1'],
+    ['00000000000000000001ffff7f000001', '::1:ffff:7f00:1'],
+    ['01000000000000000000ffff7f000001', '100::ffff:7f00:1'],
+    ['0064ff9b000000000000000001020304', '64:ff9b::102:304'],
+    ['', ''],
+  ])('the bytes %s', (hex, address) => {
+    expect(writeAddress(Buffer.from(hex, 'hex'))).toBe(address);
+    // As long as there is one, it is the same by both ways.
+    if (address !== '') expect(normalizeAddress(address)).toBe(address);
   });
 
   test.each([':::', '1:2:3:4:5:6:7:8:9', '[::1]', 'fe80::1%eth0', 'g::1', '::ffff:1.2.3'])('%j is none', (text) => {
