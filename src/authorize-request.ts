@@ -1,7 +1,8 @@
 // Puts a request to the policy engines of its bucket, and holds it to the bounds that they set.
 import type { Principal } from './auth/principal.ts';
 import type { Action, Obligations, Question } from './authz/authorizer.ts';
-import type { Authorize, Verdict } from './authz/create-authorizer.ts';
+import type { Authorize } from './authz/create-authorizer.ts';
+import type { Verdict } from './authz/merge-verdicts.ts';
 import { S3Error } from './errors.ts';
 import type { HttpRequest, RequestHeaders } from './http.ts';
 import type { Payload } from './payload.ts';

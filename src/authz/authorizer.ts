@@ -50,7 +50,7 @@ export interface Authorizer {
   readonly engine: string;
   /**
    * All that the engine's answer depends on, as text: equal texts are one question to it. Undefined for what it is not asked
-   * about. Left out: the answer may depend on everything that a question holds.
+   * about. Left out: the answer may depend on everything that a question holds. Of no time, upload id or part number.
    */
   readonly identify?: (question: Question) => string | undefined;
   /**

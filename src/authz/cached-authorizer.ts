@@ -3,18 +3,12 @@ import { LRUCache } from 'lru-cache';
 import type { CallTrace } from '../call-trace.ts';
 import type { EngineConfig } from '../config/config.ts';
 import type { Authorizer, Decision, Question } from './authorizer.ts';
-import { writeQuestion } from './question-text.ts';
+import type { Verdict } from './merge-verdicts.ts';
+import { isSameQuestion, writeQuestion } from './question-text.ts';
 
 export interface CachedAuthorizer extends Omit<Authorizer, 'authorize'> {
   /** No promise of what is remembered: most requests ask for that, and a promise costs them more than to look it up. */
-  authorize(question: Question, trace?: CallTrace): Answer | Promise<Answer>;
-}
-
-export interface Answer {
-  readonly engine: string;
-  readonly decision: Decision;
-  /** Nobody was asked for this very question. */
-  readonly cached: boolean;
+  authorize(question: Question, trace?: CallTrace): Verdict | Promise<Verdict>;
 }
 
 export interface CacheOptions extends Pick<EngineConfig, 'cacheTtlMs' | 'denyCacheTtlMs' | 'cacheMaxEntries'> {
@@ -23,7 +17,7 @@ export interface CacheOptions extends Pick<EngineConfig, 'cacheTtlMs' | 'denyCac
 }
 
 interface Remembered {
-  readonly answer: Answer;
+  readonly verdict: Verdict;
   readonly askedAtMs: number;
   readonly untilMs: number;
 }
@@ -33,6 +27,10 @@ const bytesPerEntry = 4096;
 const maxEntryBytes = 64 * 1024;
 /** Of an entry besides its text. */
 const overheadBytes = 300;
+/** Objects whose latest question is at hand, where its text is not long. */
+const maxLatest = 256;
+const maxLatestChars = 16_384;
+const none: readonly string[] = [];
 
 /**
  * A decision is used again for a question that is the same one by `identify`, never for longer than its time and never past
@@ -50,10 +48,11 @@ export function cacheDecisions(
     checkReady: (signal: AbortSignal) => engine.checkReady(signal),
     close: () => engine.close(),
   };
-  const ask = async (question: Question, trace?: CallTrace): Promise<Answer> => ({
+  const ask = async (question: Question, trace?: CallTrace): Promise<Verdict> => ({
     engine: engine.engine,
     decision: await engine.authorize(question, trace),
     cached: false,
+    failedOpen: none,
   });
   if (cacheTtlMs === 0) return { ...passOn, authorize: ask };
 
@@ -63,22 +62,33 @@ export function cacheDecisions(
     maxSize: Math.max(cacheMaxEntries * bytesPerEntry, maxEntryBytes),
     maxEntrySize: maxEntryBytes,
     // A character takes two bytes where one of the text is beyond Latin-1.
-    sizeCalculation: ({ answer }, text) => overheadBytes + 2 * text.length + sizeOf(answer.decision),
+    sizeCalculation: ({ verdict }, text) => overheadBytes + 2 * text.length + sizeOf(verdict.decision),
   });
-  const underWay = new Map<string, Promise<Answer>>();
+  // Parts of one upload ask the same one after another, and to see that takes a tenth of the time of writing and hashing it.
+  const latestByKey = new LRUCache<string, { readonly question: Question; readonly text: string }>({ max: maxLatest });
+  const underWay = new Map<string, Promise<Verdict>>();
 
-  async function askAndRemember(text: string, question: Question, trace?: CallTrace): Promise<Answer> {
+  async function askAndRemember(text: string, question: Question, trace?: CallTrace): Promise<Verdict> {
     const askedAtMs = nowMs();
     try {
-      const answer = await ask(question, trace);
-      const ttlMs = answer.decision.allow ? cacheTtlMs : Math.min(denyCacheTtlMs, cacheTtlMs);
+      const verdict = await ask(question, trace);
+      const ttlMs = verdict.decision.allow ? cacheTtlMs : Math.min(denyCacheTtlMs, cacheTtlMs);
       // From the moment of the question: the answer may be older than its arrival.
       const untilMs = Math.min(askedAtMs + ttlMs, expiryOf(question));
-      if (untilMs > nowMs()) remembered.set(text, { answer: { ...answer, cached: true }, askedAtMs, untilMs });
-      return answer;
+      if (untilMs > nowMs()) remembered.set(text, { verdict: { ...verdict, cached: true }, askedAtMs, untilMs });
+      return verdict;
     } finally {
       underWay.delete(text);
     }
+  }
+
+  function textOf(question: Question): string | undefined {
+    const { key } = question.resource;
+    const latest = latestByKey.get(key);
+    if (latest !== undefined && isSameQuestion(latest.question, question)) return latest.text;
+    const text = identify(question);
+    if (text !== undefined && text.length <= maxLatestChars) latestByKey.set(key, { question, text });
+    return text;
   }
 
   return {
@@ -86,17 +96,17 @@ export function cacheDecisions(
     authorize(question, trace) {
       let text: string | undefined;
       try {
-        text = identify(question);
+        text = textOf(question);
       } catch (error) {
         // What cannot be written is not remembered.
-        if (!(error instanceof RangeError)) return Promise.reject(error as Error);
+        if (!(error instanceof RangeError)) return Promise.reject(error);
       }
       if (text === undefined) return ask(question, trace);
       const known = remembered.get(text);
       if (known !== undefined) {
         const now = nowMs();
         // A clock that is set back must not give it a second life.
-        if (known.askedAtMs <= now && now < known.untilMs) return known.answer;
+        if (known.askedAtMs <= now && now < known.untilMs) return known.verdict;
         remembered.delete(text);
       }
       const asked = underWay.get(text);

@@ -2,24 +2,13 @@
 import type { CallTrace } from '../call-trace.ts';
 import type { AuthzConfig, EngineConfig } from '../config/config.ts';
 import { S3Error } from '../errors.ts';
-import type { Authorizer, Decision, Question } from './authorizer.ts';
-import { cacheDecisions, type Answer, type CachedAuthorizer } from './cached-authorizer.ts';
+import type { Authorizer, Question } from './authorizer.ts';
+import { cacheDecisions, type CachedAuthorizer } from './cached-authorizer.ts';
 import { breakCircuit } from './circuit-breaker.ts';
 import { isLasting } from './check-engines.ts';
-import { mergeDecisions } from './merge-decisions.ts';
+import { mergeVerdicts, type Verdict } from './merge-verdicts.ts';
 import { createOpaAuthorizer } from './opa.ts';
 import { createOpenFgaAuthorizer } from './openfga.ts';
-
-/** What has been decided of a request, by whom, and how. */
-export interface Verdict {
-  readonly decision: Decision;
-  /** The one that refused; else all that were asked: `opa`, `openfga`, `opa+openfga`. */
-  readonly engine: string;
-  /** Whether nobody was asked for this very question. */
-  readonly cached: boolean;
-  /** Engines that could not be asked, where that lets through. */
-  readonly failedOpen: readonly string[];
-}
 
 /**
  * No promise of what all engines are remembered to have said.
@@ -65,54 +54,38 @@ export function createAuthorizer(
   // Of nobody, all would have allowed.
   if (engines.length === 0) throw new TypeError('an authorizer needs an engine');
   const ask = config.failMode === 'open' ? letThrough(onFailedOpen) : askClosed;
-  const names = engines.map(({ engine }) => engine).join('+');
-
   const authorize: Authorize = (question, trace) => {
-    const answers = engines.map((engine) => ask(engine, question, trace));
-    return areKnown(answers) ? judge(answers) : Promise.allSettled(answers).then(judgeSettled);
+    const verdicts = engines.map((engine) => ask(engine, question, trace));
+    if (areKnown(verdicts)) return mergeVerdicts(verdicts);
+    return Promise.allSettled(verdicts.map(async (verdict) => verdict)).then(judge);
   };
-
-  function judgeSettled(settled: readonly PromiseSettledResult<JudgedAnswer>[]): Verdict {
-    const answers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    const failure = settled.find((one) => one.status === 'rejected');
-    // A refusal stands, whatever the others would have said.
-    if (failure !== undefined && answers.every(({ decision }) => decision.allow)) throw failure.reason;
-    return judge(answers);
-  }
-
-  function judge(answers: readonly JudgedAnswer[]): Verdict {
-    return {
-      decision: mergeDecisions(answers.map(({ decision }) => decision)),
-      engine: answers.find(({ decision }) => !decision.allow)?.engine ?? names,
-      cached: answers.every(({ cached }) => cached),
-      failedOpen: answers.filter(({ hasFailed }) => hasFailed).map(({ engine }) => engine),
-    };
-  }
-
   return { authorize, engines };
 }
 
-interface JudgedAnswer extends Answer {
-  /** It has let the request through by not answering. */
-  readonly hasFailed?: true;
+function judge(settled: readonly PromiseSettledResult<Verdict>[]): Verdict {
+  const verdicts = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failure = settled.find((one) => one.status === 'rejected');
+  // A refusal stands, whatever the others would have said.
+  if (failure !== undefined && verdicts.every(({ decision }) => decision.allow)) throw failure.reason;
+  return mergeVerdicts(verdicts);
 }
 
-type Asking = (engine: CachedAuthorizer, question: Question, trace?: CallTrace) => JudgedAnswer | Promise<JudgedAnswer>;
+const areKnown = (verdicts: readonly (Verdict | Promise<Verdict>)[]): verdicts is readonly Verdict[] =>
+  verdicts.every((verdict) => !(verdict instanceof Promise));
+
+type Asking = (engine: CachedAuthorizer, question: Question, trace?: CallTrace) => Verdict | Promise<Verdict>;
 
 const askClosed: Asking = (engine, question, trace) => engine.authorize(question, trace);
 
-const areKnown = (answers: readonly (JudgedAnswer | Promise<JudgedAnswer>)[]): answers is readonly JudgedAnswer[] =>
-  answers.every((answer) => !(answer instanceof Promise));
-
 function letThrough(onFailedOpen: AuthorizationEvents['onFailedOpen']): Asking {
   return (engine, question, trace) => {
-    const answer = engine.authorize(question, trace);
-    if (!(answer instanceof Promise)) return answer;
-    return answer.catch((error: unknown) => {
+    const verdict = engine.authorize(question, trace);
+    if (!(verdict instanceof Promise)) return verdict;
+    return verdict.catch((error: unknown) => {
       // A fault of this program is none of the engine's, and an engine that takes exception to the question can be asked.
       if (!(error instanceof S3Error) || error.code !== 'ServiceUnavailable' || isLasting(error.cause)) throw error;
       onFailedOpen(engine.engine, error.cause);
-      return { engine: engine.engine, decision: { allow: true }, cached: false, hasFailed: true };
+      return { engine: engine.engine, decision: { allow: true }, cached: false, failedOpen: [engine.engine] };
     });
   };
 }

@@ -58,3 +58,23 @@ export function writeQuestion({ principal, action, resource, context }: Question
   // Two JSON texts, of which each ends by itself. What is absent is null here, which nothing else is.
   return writePrincipal(principal) + JSON.stringify(rest);
 }
+
+/** Whether a glance tells that both have one text. Where it does not, they may have one all the same. */
+export function isSameQuestion(a: Question, b: Question): boolean {
+  return (
+    a.principal === b.principal &&
+    Object.isFrozen(a.principal) &&
+    a.action === b.action &&
+    a.resource.bucket === b.resource.bucket &&
+    a.resource.key === b.resource.key &&
+    a.resource.backendBucket === b.resource.backendBucket &&
+    a.context.operation === b.context.operation &&
+    a.context.method === b.context.method &&
+    a.context.clientIp === b.context.clientIp &&
+    a.context.contentLength === b.context.contentLength &&
+    a.context.contentType === b.context.contentType &&
+    a.context.userAgent === b.context.userAgent &&
+    // One object stands for none at all.
+    a.context.metadata === b.context.metadata
+  );
+}

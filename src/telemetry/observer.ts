@@ -1,6 +1,6 @@
 // What the three ways of telling of a request, traces, metrics and logs, are told themselves.
 import type { Authentication } from '../auth/authentication.ts';
-import type { Verdict } from '../authz/create-authorizer.ts';
+import type { Verdict } from '../authz/merge-verdicts.ts';
 import type { CallTrace } from '../call-trace.ts';
 import type { Outcome } from '../handle-request.ts';
 import type { HttpRequest } from '../http.ts';

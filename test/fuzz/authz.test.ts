@@ -5,12 +5,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import type { Principal } from '../../src/auth/principal.ts';
 import type { Question } from '../../src/authz/authorizer.ts';
-import { mergeObligations } from '../../src/authz/merge-decisions.ts';
+import { mergeObligations } from '../../src/authz/merge-verdicts.ts';
 import { createQuestionMaker } from '../../src/authz/openfga-question.ts';
 import { createOpenFgaAuthorizer } from '../../src/authz/openfga.ts';
 import { readDecision } from '../../src/authz/opa-decision.ts';
 import { OpaFault, writeInput } from '../../src/authz/opa.ts';
-import { writeQuestion } from '../../src/authz/question-text.ts';
+import { isSameQuestion, writeQuestion } from '../../src/authz/question-text.ts';
 import { UnfitQuestion } from '../../src/authz/render-template.ts';
 import { createMediaTypeSet } from '../../src/policy/media-type.ts';
 import { engineConfig, forAll } from '../support/openfga-engine.ts';
@@ -118,6 +118,18 @@ test('two questions share an entry just when an engine is sent the same of both'
   fc.assert(
     fc.property(pair, ([one, other]) => {
       expect(writeQuestion(one) === writeQuestion(other)).toBe(isDeepStrictEqual(sentOf(one), sentOf(other)));
+    }),
+    { numRuns: 20_000 },
+  );
+});
+
+test('two that look the same have one text, and those that only name another part do', () => {
+  fc.assert(
+    fc.property(pair, ([one, other]) => {
+      if (isSameQuestion(one, other)) expect(writeQuestion(one)).toBe(writeQuestion(other));
+      const { principal, resource, context } = one;
+      const next = { ...one, resource: { ...resource }, context: { ...context, uploadId: 'other', partNumber: 7 } };
+      expect(isSameQuestion(one, next)).toBe(Object.isFrozen(principal));
     }),
     { numRuns: 20_000 },
   );

@@ -7,7 +7,7 @@ import {
   type RequestToAuthorize,
 } from '../../src/authorize-request.ts';
 import type { Question } from '../../src/authz/authorizer.ts';
-import type { Verdict } from '../../src/authz/create-authorizer.ts';
+import type { Verdict } from '../../src/authz/merge-verdicts.ts';
 import { ClientGone, RequestHeaders, type HttpRequest } from '../../src/http.ts';
 import { plainPayload } from '../../src/payload.ts';
 import type { Operation } from '../../src/routing/operation.ts';

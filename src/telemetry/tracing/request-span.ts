@@ -1,7 +1,7 @@
 // The span of a request, and of the stages that it goes through.
 import { SpanKind, type Attributes } from '@opentelemetry/api';
 import type { Authentication } from '../../auth/authentication.ts';
-import type { Verdict } from '../../authz/create-authorizer.ts';
+import type { Verdict } from '../../authz/merge-verdicts.ts';
 import type { TracingConfig } from '../../config/config.ts';
 import type { Outcome } from '../../handle-request.ts';
 import type { HttpRequest } from '../../http.ts';

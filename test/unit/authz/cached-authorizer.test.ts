@@ -71,8 +71,8 @@ test('what is remembered is told at once, all else by a promise, faults too', as
   const { answer } = create();
   const first = answer();
   expect(first).toBeInstanceOf(Promise);
-  expect(await first).toEqual({ engine: 'test', decision: { allow: true }, cached: false });
-  expect(answer()).toEqual({ engine: 'test', decision: { allow: true }, cached: true });
+  expect(await first).toEqual({ engine: 'test', decision: { allow: true }, cached: false, failedOpen: [] });
+  expect(answer()).toEqual({ engine: 'test', decision: { allow: true }, cached: true, failedOpen: [] });
 
   const fault = new TypeError('a fault');
   const throwing = create({

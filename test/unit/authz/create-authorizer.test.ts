@@ -4,7 +4,7 @@ import type { Authorizer, Decision } from '../../../src/authz/authorizer.ts';
 import { createAuthorizer } from '../../../src/authz/create-authorizer.ts';
 import { OpaFault } from '../../../src/authz/opa-client.ts';
 import { OpenFgaFault } from '../../../src/authz/openfga-answers.ts';
-import { mergeDecisions, mergeObligations } from '../../../src/authz/merge-decisions.ts';
+import { mergeDecisions, mergeObligations } from '../../../src/authz/merge-verdicts.ts';
 import type { AuthzConfig, OpaConfig, OpenFgaConfig } from '../../../src/config/config.ts';
 import { S3Error } from '../../../src/errors.ts';
 import { createQuestion } from '../../support/questions.ts';
@@ -213,19 +213,14 @@ describe('bounds of several engines', () => {
 
   test('no key begins with two that differ', () => {
     expect(mergeObligations({ keyPrefix: 'a/' }, { keyPrefix: 'ab' })).toBeUndefined();
-    const decisions = ['a/', 'ab'].map((keyPrefix): Decision => ({ allow: true, obligations: { keyPrefix } }));
-    expect(mergeDecisions(decisions)).toMatchObject({ allow: false });
+    const of = (keyPrefix: string): Decision => ({ allow: true, obligations: { keyPrefix } });
+    expect(mergeDecisions(of('a/'), of('ab'))).toMatchObject({ allow: false });
   });
 
   test('a refusal wins, whatever else is said', () => {
-    expect(
-      mergeDecisions([
-        { allow: true, obligations: { maxObjectBytes: 1 } },
-        { allow: false, reason: 'x' },
-      ]),
-    ).toEqual({
-      allow: false,
-      reason: 'x',
-    });
+    const bound: Decision = { allow: true, obligations: { maxObjectBytes: 1 } };
+    const refusal: Decision = { allow: false, reason: 'x' };
+    expect(mergeDecisions(bound, refusal)).toBe(refusal);
+    expect(mergeDecisions(refusal, bound)).toBe(refusal);
   });
 });

@@ -1,12 +1,28 @@
 // What several engines say of one question, taken together: all must allow, and every bound holds.
 import type { Decision, Obligations } from './authorizer.ts';
 
-/** @throws TypeError when nobody has decided. */
-export function mergeDecisions(decisions: readonly Decision[]): Decision {
-  return decisions.reduce(mergeTwo);
+/** What has been decided of a request, by whom, and how. */
+export interface Verdict {
+  readonly decision: Decision;
+  /** The one that refused; else all that were asked: `opa`, `openfga`, `opa+openfga`. */
+  readonly engine: string;
+  /** Whether nobody was asked for this very question. */
+  readonly cached: boolean;
+  /** Engines that could not be asked, where that lets through. */
+  readonly failedOpen: readonly string[];
 }
 
-function mergeTwo(a: Decision, b: Decision): Decision {
+/** @throws TypeError when nobody has decided. */
+export function mergeVerdicts(verdicts: readonly Verdict[]): Verdict {
+  return verdicts.reduce((a, b) => ({
+    decision: mergeDecisions(a.decision, b.decision),
+    engine: !a.decision.allow ? a.engine : !b.decision.allow ? b.engine : `${a.engine}+${b.engine}`,
+    cached: a.cached && b.cached,
+    failedOpen: [...a.failedOpen, ...b.failedOpen],
+  }));
+}
+
+export function mergeDecisions(a: Decision, b: Decision): Decision {
   if (!a.allow) return a;
   if (!b.allow) return b;
   const obligations = mergeObligations(a.obligations ?? {}, b.obligations ?? {});
