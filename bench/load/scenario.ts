@@ -15,6 +15,7 @@ export const scenarioSummaries = {
   'authz-latency': '1 KiB, one after another, with each of these',
   seen: '1 GiB without telemetry, with metrics, with logs, with all of it and every request traced',
   'seen-small': 'the same with 4 KiB on 32 connections',
+  'seen-away': 'the same traced, to a collector that is there, is not there, or is silent',
   latency: '1 KiB, one after another',
   throttled: '1 GiB into a backend that is slow for each connection',
   memory: '64 bodies of 256 MiB at once into a backend that is slow altogether',

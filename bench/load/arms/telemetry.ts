@@ -1,7 +1,8 @@
 // Our own arms by what they tell of their work: nothing, metrics, logs, and every request as a trace to a real collector.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,8 +12,24 @@ import { findRotel } from '../../../test/servers/start-rotel.ts';
 import type { Arm } from '../arm.ts';
 import { createMizuchi, type Neighbour } from './create-mizuchi.ts';
 
+type Settings = NonNullable<Neighbour['settings']>;
+type Protocol = 'grpc' | 'http/protobuf';
+
+/** A queue that holds what a loaded proxy makes between two exports: nothing is dropped, so that all of it is paid for. */
+const largeQueue = { max_queue_size: 500_000, scheduled_delay_millis: 500 };
+
+/** @param batch the default settings when it is left out: what a loaded proxy makes is too much for them, and mostly dropped. */
+const traceTo = (port: number, protocol: Protocol, batch: Settings = {}): Settings => ({
+  tracing: {
+    enabled: true,
+    otlp: { endpoint: `http://127.0.0.1:${port}`, protocol },
+    sampling: { strategy: 'always' },
+    batch,
+  },
+});
+
 /** A collector that drops what it has received. */
-async function startCollector(protocol: 'grpc' | 'http/protobuf'): Promise<Neighbour> {
+async function startCollector(protocol: Protocol, batch?: Settings): Promise<Neighbour> {
   const program = await findRotel();
   const [grpcPort, httpPort] = [await freePort(), await freePort()];
   const folder = await mkdtemp(join(tmpdir(), 'mizuchi-bench-collector-'));
@@ -27,20 +44,32 @@ async function startCollector(protocol: 'grpc' | 'http/protobuf'): Promise<Neigh
     // oxlint-disable-next-line no-await-in-loop -- polling
     await delay(20);
   }
-  const otlp = { endpoint: `http://127.0.0.1:${port}`, protocol };
   return {
-    // A queue that holds what a loaded proxy makes between two exports: nothing is dropped, so that all of it is paid for.
-    settings: {
-      tracing: {
-        enabled: true,
-        otlp,
-        sampling: { strategy: 'always' },
-        batch: { max_queue_size: 500_000, scheduled_delay_millis: 500 },
-      },
-    },
+    settings: traceTo(port, protocol, batch),
     async stop() {
       collector.kill('SIGKILL');
       await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Nobody listens where the collector should be. */
+async function nameNobody(): Promise<Neighbour> {
+  return { settings: traceTo(await freePort(), 'grpc'), stop: () => Promise.resolve() };
+}
+
+/** Takes connections and what comes over them, and never says a word. */
+async function startSilence(): Promise<Neighbour> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.on('error', () => {}).resume());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    settings: traceTo((server.address() as AddressInfo).port, 'grpc'),
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
     },
   };
 }
@@ -70,11 +99,26 @@ export const telemetryArms: readonly Arm[] = [
   createMizuchi({
     name: 'traced',
     note: 'mizuchi with metrics, logs, and every request traced to a collector over gRPC',
-    startNeighbour: () => startCollector('grpc'),
+    startNeighbour: () => startCollector('grpc', largeQueue),
   }),
   createMizuchi({
     name: 'traced-http',
     note: 'the same over HTTP',
-    startNeighbour: () => startCollector('http/protobuf'),
+    startNeighbour: () => startCollector('http/protobuf', largeQueue),
+  }),
+  createMizuchi({
+    name: 'collector-there',
+    note: 'traced, with the default queue, from which most is dropped under this load',
+    startNeighbour: () => startCollector('grpc'),
+  }),
+  createMizuchi({
+    name: 'collector-away',
+    note: 'the same where nobody listens',
+    startNeighbour: nameNobody,
+  }),
+  createMizuchi({
+    name: 'collector-silent',
+    note: 'the same where connections are taken and nothing is answered',
+    startNeighbour: startSilence,
   }),
 ];

@@ -137,6 +137,12 @@ export function createRequestScenarios(scale: number): readonly Scenario[] {
       armNames: ['unseen', 'metrics', 'logs', 'mizuchi', 'traced', 'traced-http'],
       rounds: 5,
     }),
+    createSmall(seconds, {
+      name: 'seen-away',
+      title: ', traced, by where the collector is',
+      armNames: ['collector-there', 'collector-away', 'collector-silent'],
+      rounds: 5,
+    }),
     createLatency(latencySeconds, { name: 'latency', armNames: peers, remarks: addedLatency }),
     createLatency(latencySeconds, { name: 'authz-latency', armNames: askers, remarks: costOfAsking }),
   ];
