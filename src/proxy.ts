@@ -73,8 +73,17 @@ export async function startProxy(config: Config, options: ProxyOptions): Promise
   }
 }
 
+/** @throws the first failure, once all have been closed. */
 async function closeAll(closers: Closers): Promise<void> {
-  for (const close of closers.toReversed()) await close();
+  const failures: unknown[] = [];
+  for (const close of closers.toReversed()) {
+    try {
+      await close();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 async function start(
@@ -166,19 +175,22 @@ async function start(
     connections: listener.connections,
   });
 
+  async function stop(): Promise<void> {
+    isStopping = true;
+    const drained = listener.drain();
+    if (!(await endsWithin(drained, config.server.drainMs))) {
+      listener.abort(new S3Error('ServiceUnavailable', { detail: 'The server is shutting down. Try again.' }));
+      await endsWithin(drained, cleanUpMs);
+    }
+    listener.close();
+    await closeAll(closers);
+  }
+
+  let stopping: Promise<void> | undefined;
   return {
     port: listener.port,
     reopenFiles: () => telemetry.reopenFiles(),
-    async stop() {
-      isStopping = true;
-      const drained = listener.drain();
-      if (!(await endsWithin(drained, config.server.drainMs))) {
-        listener.abort(new S3Error('ServiceUnavailable', { detail: 'The server is shutting down. Try again.' }));
-        await endsWithin(drained, cleanUpMs);
-      }
-      listener.close();
-      await closeAll(closers);
-    },
+    stop: () => (stopping ??= stop()),
   };
 }
 
@@ -235,7 +247,9 @@ function backendBucketOf({ storage, isPattern, name }: BucketConfig): string | u
 }
 
 function toRoute(bucket: BucketConfig, target: Bucket) {
-  return { name: bucket.name, pathPrefix: bucket.pathPrefix, backendBucket: backendBucketOf(bucket), target };
+  const { name, pathPrefix, storage } = bucket;
+  const backend = storage.kind === 's3' ? (storage.endpoint ?? 'aws') : storage.root;
+  return { name, pathPrefix, backendBucket: backendBucketOf(bucket), backend, target };
 }
 
 /** A pattern stands for buckets that nobody has named yet: there is nothing to ask for. */

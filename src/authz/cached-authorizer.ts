@@ -27,7 +27,7 @@ const bytesPerEntry = 4096;
 const maxEntryBytes = 64 * 1024;
 /** Of an entry besides its text. */
 const overheadBytes = 300;
-/** Objects whose latest question is at hand, where its text is not long. */
+/** Objects whose latest question is at hand, where it is not long. */
 const maxLatest = 256;
 const maxLatestChars = 16_384;
 const none: readonly string[] = [];
@@ -87,7 +87,7 @@ export function cacheDecisions(
     const latest = latestByKey.get(key);
     if (latest !== undefined && isSameQuestion(latest.question, question)) return latest.text;
     const text = identify(question);
-    if (text !== undefined && text.length <= maxLatestChars) latestByKey.set(key, { question, text });
+    if (text !== undefined && canBeKnown(question, text)) latestByKey.set(key, { question, text });
     return text;
   }
 
@@ -116,6 +116,13 @@ export function cacheDecisions(
       return asking;
     },
   };
+}
+
+/** Whether another can be seen to be the same, and no more is held for that than a few pages. */
+function canBeKnown({ principal, context }: Question, text: string): boolean {
+  const { userAgent = '', contentType = '', uploadId = '', metadata } = context;
+  const heldChars = text.length + userAgent.length + contentType.length + uploadId.length;
+  return heldChars <= maxLatestChars && Object.isFrozen(principal) && Object.keys(metadata).length === 0;
 }
 
 function expiryOf({ principal }: Question): number {

@@ -96,8 +96,8 @@ const gatewayStatuses: ReadonlySet<unknown> = new Set([429, 502, 503, 504]);
  * An engine that answers wrongly is there: only what one sender asks may be to blame, and nobody else shall suffer for it.
  * The fault that lies behind the error tells: its `status` is undefined where there was no answer.
  */
-function isAway(error: unknown): boolean {
-  if (!(error instanceof S3Error)) return false;
+export function isAway(error: unknown): boolean {
+  if (!(error instanceof S3Error) || error.code !== 'ServiceUnavailable') return false;
   const { cause } = error;
   const status = typeof cause === 'object' && cause !== null && 'status' in cause ? cause.status : undefined;
   return status === undefined || gatewayStatuses.has(status);

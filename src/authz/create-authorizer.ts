@@ -4,8 +4,7 @@ import type { AuthzConfig, EngineConfig } from '../config/config.ts';
 import { S3Error } from '../errors.ts';
 import type { Authorizer, Question } from './authorizer.ts';
 import { cacheDecisions, type CachedAuthorizer } from './cached-authorizer.ts';
-import { breakCircuit } from './circuit-breaker.ts';
-import { isLasting } from './check-engines.ts';
+import { breakCircuit, isAway } from './circuit-breaker.ts';
 import { mergeVerdicts, type Verdict } from './merge-verdicts.ts';
 import { createOpaAuthorizer } from './opa.ts';
 import { createOpenFgaAuthorizer } from './openfga.ts';
@@ -82,8 +81,8 @@ function letThrough(onFailedOpen: AuthorizationEvents['onFailedOpen']): Asking {
     const verdict = engine.authorize(question, trace);
     if (!(verdict instanceof Promise)) return verdict;
     return verdict.catch((error: unknown) => {
-      // A fault of this program is none of the engine's, and an engine that takes exception to the question can be asked.
-      if (!(error instanceof S3Error) || error.code !== 'ServiceUnavailable' || isLasting(error.cause)) throw error;
+      // An engine that answers can be asked, and the sender may have chosen the question that it fails on.
+      if (!(error instanceof S3Error) || !isAway(error)) throw error;
       onFailedOpen(engine.engine, error.cause);
       return { engine: engine.engine, decision: { allow: true }, cached: false, failedOpen: [engine.engine] };
     });

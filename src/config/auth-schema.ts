@@ -1,12 +1,13 @@
 // The shape of a bucket's auth block: tokens and signatures.
 import { z } from 'zod';
 import { jwtAlgorithms, type JwtAlgorithm } from './config.ts';
+import { isSubresource } from '../routing/subresources.ts';
 import { findPatternFault } from './find-pattern-fault.ts';
 import { findPublicKeyFault } from './find-public-key-fault.ts';
 import { findSecretFault } from './find-secret-fault.ts';
 import { isKeyDocument } from './is-key-document.ts';
 import { isMapping } from './rules-between-values.ts';
-import { flag, seconds, text, textWithout } from './scalars.ts';
+import { flag, number, seconds, text, textWithout } from './scalars.ts';
 
 const claimValue = () =>
   z.union([z.string(), z.number(), z.boolean()], { error: 'must be text, a number or a boolean' });
@@ -20,8 +21,8 @@ const claimRule = z
     contains: claimValue().optional(),
     in: z.array(claimValue()).min(1).optional(),
     matches: textWithout(findPatternFault).optional(),
-    gt: z.number().optional(),
-    lt: z.number().optional(),
+    gt: number().optional(),
+    lt: number().optional(),
     exists: flag().optional(),
   })
   .superRefine(
@@ -38,8 +39,10 @@ const tokenName = textWithout((name) => (/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(n
 /** Parameters that S3 and its signatures use must keep their meaning. */
 function findQueryNameFault(name: string): string | undefined {
   const isOfS3 =
-    /^(?:x-amz-.*|x-id|uploads|uploadId|partNumber|versionId|max-parts|part-number-marker|location)$/i.test(name);
-  return isOfS3 ? 'must not be a name that S3 uses' : undefined;
+    /^(?:x-amz-.*|x-id|uploads|uploadId|partNumber|versionId|max-parts|part-number-marker|location|signature|awsaccesskeyid)$/i.test(
+      name,
+    );
+  return isOfS3 || isSubresource(name) ? 'must not be a name that S3 uses' : undefined;
 }
 
 /** Of such fields the token would be stored as metadata, sent to the backend, or mean something else besides. */

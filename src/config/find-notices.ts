@@ -47,9 +47,13 @@ function findJwtNotices(
   return notices;
 }
 
-function findReplayNotices({ name, auth }: ParsedBucket): string[] {
-  if (!auth.enabled || auth.sigv4?.reject_replays !== true) return [];
-  return [`bucket ${name}: reject_replays without redis.url, so used signatures are forgotten when the process ends`];
+const rejectsReplays = ({ auth }: ParsedBucket): boolean => auth.enabled && auth.sigv4?.reject_replays === true;
+
+function findReplayNotices(bucket: ParsedBucket): string[] {
+  if (!rejectsReplays(bucket)) return [];
+  return [
+    `bucket ${bucket.name}: reject_replays without redis.url, so used signatures are forgotten when the process ends`,
+  ];
 }
 
 function findAuthzNotices({ name, authz }: ParsedBucket): string[] {
@@ -93,7 +97,7 @@ function findUploadIdNotices({ name, s3, upload }: ParsedBucket): string[] {
   ];
 }
 
-function findServerNotices({ server, redis, ui }: ParsedConfig): string[] {
+function findServerNotices({ buckets, server, redis, ui }: ParsedConfig): string[] {
   const notices: string[] = [];
   if (server.tls === undefined && server.trusted_proxies.length === 0 && !isLoopback(server.address.host)) {
     notices.push(
@@ -104,6 +108,9 @@ function findServerNotices({ server, redis, ui }: ParsedConfig): string[] {
     notices.push('server.trusted_proxies holds every address, so every client can say what address it has');
   }
   if (ui.enabled) notices.push('ui.enabled is true, so whoever reaches the proxy sees the names of its buckets at /');
+  if (redis !== undefined && !buckets.some(rejectsReplays)) {
+    notices.push('redis.url has no effect: no bucket has auth.sigv4.reject_replays');
+  }
   if (redis !== undefined && isReadable(redis.url)) {
     notices.push('redis.url is redis://, so whoever stands on the way can have used signatures forgotten');
   }

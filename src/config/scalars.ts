@@ -13,6 +13,8 @@ const flagFromText = (value: unknown) => (value === 'true' ? true : value === 'f
 
 export const integer = (min: number, max: number) => z.preprocess(numberFromText, z.int().min(min).max(max));
 
+export const number = () => z.preprocess(numberFromText, z.number());
+
 /** Seconds; fractions are taken. */
 export const seconds = (min: number, max = maxSeconds) => z.preprocess(numberFromText, z.number().min(min).max(max));
 

@@ -13,6 +13,8 @@ export interface BucketRoute<Target> {
   readonly pathPrefix: string | undefined;
   /** The backend's name for the bucket; undefined for patterns: the first segment itself. */
   readonly backendBucket: string | undefined;
+  /** Where the backend's buckets are: two of one name in one place are the same bucket. */
+  readonly backend: string;
   /** What serves the bucket. */
   readonly target: Target;
 }
@@ -31,7 +33,7 @@ export type AddressParser<Target> = (rawPath: string) => Address<Target>;
 
 /**
  * The longest prefix wins, then the bucket's name as first segment, then the pattern with the most literal characters (the
- * earlier one of equals). Prefixes are compared segment by segment after percent-decoding, as RFC 3986, section 6.2.2.2
+ * earlier one of equals). A pattern opens no bucket that another entry names: it has rules of its own. Prefixes are compared segment by segment after percent-decoding, as RFC 3986, section 6.2.2.2
  * has it for unreserved characters; an encoded slash divides nothing.
  * @param routes no two of one prefix or name.
  */
@@ -123,10 +125,15 @@ function createPatternFinder<Target>(
     .filter(({ name, pathPrefix }) => name.includes('*') && pathPrefix === undefined)
     .map((route) => ({ route, pattern: compileBucketPattern(route.name) }))
     .toSorted((a, b) => b.pattern.literalCharacters - a.pattern.literalCharacters);
+  const exact = routes.filter(({ name }) => !name.includes('*'));
+  const names = new Set(exact.map(({ name }) => name));
+  const backendBuckets = new Set(exact.map(({ backend, backendBucket = '' }) => `${backend} ${backendBucket}`));
   return (name) => {
-    const match = patterns.find(({ pattern }) => pattern.matches(name));
+    const route = patterns.find(({ pattern }) => pattern.matches(name))?.route;
     // The name goes to the backend as it is: one that S3 would not let anybody create names no bucket.
-    return match === undefined || findBucketNameFault(name) !== undefined ? undefined : match.route;
+    if (route === undefined || findBucketNameFault(name) !== undefined || names.has(name)) return undefined;
+    const opensAnother = route.backendBucket === undefined && backendBuckets.has(`${route.backend} ${name}`);
+    return opensAnother ? undefined : route;
   };
 }
 

@@ -89,6 +89,8 @@ export class BodyReader implements RequestBody {
   #ended = false;
   #failure: unknown;
   #paused = false;
+  /** All has arrived, and the server would close the connection nevertheless. */
+  #isTimed = false;
   #isReserved = false;
   /** Read on, however little memory is left, until something has come. */
   #hasTurn = false;
@@ -126,7 +128,9 @@ export class BodyReader implements RequestBody {
     this.#receivedBytes += arrived.byteLength;
     if (this.#failure === undefined && arrived.byteLength > 0) this.#copy(arrived);
     if (isLast) {
-      // The connection lives on: its next request must find it being read.
+      // The connection lives on: its next request must find it being read. That starts the server's own timer, which it had
+      // stopped at the last byte.
+      this.#isTimed = this.#paused;
       this.resume();
       this.#ended = true;
       this.#room.forget(this);
@@ -204,15 +208,22 @@ export class BodyReader implements RequestBody {
   tick(nowSeconds: number, limits: ReadLimits): void {
     if (limits.uploadTimeoutSeconds > 0 && nowSeconds - this.startedAt > limits.uploadTimeoutSeconds) {
       this.onTimeout(new S3Error('RequestTimeout', { detail: 'The upload took longer than is allowed.' }));
-    } else if (this.#ended || this.#paused) {
+    } else if (this.#ended) {
+      if (this.#isTimed) this.#rearm(nowSeconds);
+    } else if (this.#paused) {
       return;
     } else if (nowSeconds - this.#lastByteAt > limits.idleTimeoutSeconds) {
       this.onTimeout(new S3Error('RequestTimeout'));
-    } else if (nowSeconds - this.#armedAt >= rearmSeconds) {
-      this.#armedAt = nowSeconds;
-      this.#throttle.pause();
-      this.#throttle.resume();
+    } else {
+      this.#rearm(nowSeconds);
     }
+  }
+
+  #rearm(nowSeconds: number): void {
+    if (nowSeconds - this.#armedAt < rearmSeconds) return;
+    this.#armedAt = nowSeconds;
+    this.#throttle.pause();
+    this.#throttle.resume();
   }
 
   /** Whether the connection should be read, as far as this body is concerned. */

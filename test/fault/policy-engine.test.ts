@@ -222,9 +222,14 @@ describe('fail_mode: open', () => {
   });
 
   test('an engine that is away is named, and keeps the proxy from nothing', async () => {
-    impostor.setAnswer(answerWith(500, json, 'secret of the engine'));
+    impostor.setAnswer(answerWith(503, json, 'secret of the engine'));
     expect(outcomeOf(await put('open-impostor'))).toBe('200');
     expect(outcomeOf(await put('impostor'))).toBe('503 ServiceUnavailable');
+  });
+
+  test('one that fails on a question lets it through for nobody: its sender may have chosen it', async () => {
+    impostor.setAnswer(answerWith(500, json, 'secret of the engine'));
+    expect(outcomeOf(await put('open-impostor'))).toBe('503 ServiceUnavailable');
   });
 });
 

@@ -19,9 +19,9 @@ function valueOrRefusal<Value>(run: () => Value): Value | S3Error {
 }
 
 const routes = [
-  { name: 'uploads', pathPrefix: '/uploads', backendBucket: 'b1', target: 'uploads' },
-  { name: 'deep', pathPrefix: '/uploads/deep/er', backendBucket: 'b2', target: 'deep' },
-  { name: 'team-*', pathPrefix: undefined, backendBucket: undefined, target: 'team' },
+  { name: 'uploads', pathPrefix: '/uploads', backendBucket: 'b1', backend: 'here', target: 'uploads' },
+  { name: 'deep', pathPrefix: '/uploads/deep/er', backendBucket: 'b2', backend: 'here', target: 'deep' },
+  { name: 'team-*', pathPrefix: undefined, backendBucket: undefined, backend: 'here', target: 'team' },
 ];
 const parseAddress = createAddressParser(routes);
 

@@ -39,6 +39,7 @@ export function createMemoryReplayGuard({ maxEntries, now = Date.now }: MemoryRe
   return {
     claim(signature, expiresAtMs) {
       const nowMs = now();
+      if (nowMs > expiresAtMs) throw new S3Error('AccessDenied', { detail: 'Request has expired' });
       sweep(nowMs);
       const index = Math.floor(expiresAtMs / bucketMs);
       // The raw bytes take half the room of their digits.

@@ -62,12 +62,17 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
       startChunkSignatures({ ...key, timestamp, seedSignature: presented.signature }),
     );
     const { subject, accessKey: accessKeyId } = found.credential;
+    const claim = async (): Promise<void> => {
+      // The request has waited since, and what has expired may be forgotten.
+      checkTime(presented, { timestamp, signedAtMs }, config.maxClockSkewMs);
+      await replays.claim(presented.signature, expiresAtMs);
+    };
     return {
       principal: { kind: 'sigv4', subject, accessKeyId, expiresAtMs },
       payload,
       headers,
       isByCookie: false,
-      claim: config.rejectReplays ? async () => replays.claim(presented.signature, expiresAtMs) : undefined,
+      claim: config.rejectReplays ? claim : undefined,
     };
   };
 }

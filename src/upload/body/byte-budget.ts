@@ -118,7 +118,12 @@ export class ByteBudget {
 
   /** Of the memory lent, this much more (or less) is held by those who reserved it. */
   cover(byteLength: number): void {
+    const wasTight = this.isTight;
     this.#coveredBytes += byteLength;
+    if (byteLength <= 0) return;
+    // What was set aside and is lent now is not counted twice any more.
+    if (this.#reserveWaiters.size > 0) this.#grantReservations();
+    if (wasTight) this.#relieve();
   }
 
   /** Who reads from clients: told to stop when nothing is left, and to go on when something is. */

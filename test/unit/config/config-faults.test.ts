@@ -489,6 +489,21 @@ describe('jwt', () => {
       '.token_sources[0].name',
       'must not be a name that S3 uses',
     ],
+    [
+      `secret: ${secret}, token_sources: [{ type: query, name: session }]`,
+      '.token_sources[0].name',
+      'must not be a name that S3 uses',
+    ],
+    [
+      `secret: ${secret}, token_sources: [{ type: query, name: policy }]`,
+      '.token_sources[0].name',
+      'must not be a name that S3 uses',
+    ],
+    [
+      `secret: ${secret}, token_sources: [{ type: query, name: Signature }]`,
+      '.token_sources[0].name',
+      'must not be a name that S3 uses',
+    ],
     [`secret: ${secret}, token_sources: []`, '.token_sources', expect.anything()],
     [`secret: ${secret}, token_sources: [{ type: body }]`, '.token_sources[0].type', expect.stringContaining('bearer')],
     [`secret: ${secret}, token_sources: [{ type: query }]`, '.token_sources[0].name', 'is required'],
@@ -504,6 +519,7 @@ describe('jwt', () => {
       'needs one of equals, contains, in, matches, gt, lt, exists',
     ],
     [`secret: ${secret}, claims: [{ claim: a, matches: "(" }]`, '.claims[0].matches', expect.anything()],
+    [`secret: ${secret}, claims: [{ claim: a, gt: high }]`, '.claims[0].gt', expect.anything()],
     [`secret: ${secret}, claims: [{ claim: a, equal: b }]`, '.claims[0].equal', 'unknown key; did you mean equals?'],
   ])('{ %s }: %s', (settings, path, message) => {
     expect(jwtFaults(settings)).toContainEqual([path, message]);

@@ -148,7 +148,7 @@ buckets:
         audience: [a, b]
         clock_skew_seconds: 5
         token_sources: [{ type: header, name: X-Token }, { type: query, name: t }, { type: cookie, name: C }, { type: bearer }]
-        claims: [{ claim: a.b, equals: 1, in: [1, x], exists: "true" }, { claim: c, matches: "x+" }]
+        claims: [{ claim: a.b, equals: 1, in: [1, x], gt: "2", exists: "true" }, { claim: c, matches: "x+" }]
       sigv4:
         credentials:
           - { access_key: AKIDALICE, secret_key: kJ3nV8sQ2wX5zB7c, session_token: tok, subject: alice }
@@ -253,7 +253,7 @@ logging:
               { type: 'bearer' },
             ],
             claims: [
-              { claim: 'a.b', equals: 1, in: [1, 'x'], exists: true },
+              { claim: 'a.b', equals: 1, in: [1, 'x'], gt: 2, exists: true },
               { claim: 'c', matches: 'x+' },
             ],
           },

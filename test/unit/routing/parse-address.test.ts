@@ -3,10 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../src/errors.ts';
 import { createAddressParser, createBucketFinder, type BucketRoute } from '../../../src/routing/parse-address.ts';
 
-const route = (name: string, pathPrefix?: string, backendBucket?: string): BucketRoute<string> => ({
+const route = (name: string, pathPrefix?: string, backendBucket?: string, backend = 'here'): BucketRoute<string> => ({
   name,
   pathPrefix,
   backendBucket,
+  backend,
   target: `${name}@${pathPrefix ?? ''}`,
 });
 
@@ -69,6 +70,25 @@ describe('buckets', () => {
     // The prefix is where this bucket is served, and its name is not.
     const renamed = createAddressParser([route('uploads', '/media', 'b')]);
     expect(refusalOf(() => renamed('/uploads/k')).code).toBe('NoSuchBucket');
+  });
+
+  test('a pattern opens no bucket that another entry names, by its name or by the backend’s', () => {
+    const routes = [
+      route('*'),
+      route('team-*', undefined, 'teams'),
+      route('invoices', '/inv', 'inv-backend'),
+      route('far', '/far', 'media', 'there'),
+      route('team-a', '/a', 'team-b'),
+    ];
+    const mixed = createAddressParser(routes);
+    const find = createBucketFinder(routes);
+    expect(mixed('/inv/k')).toMatchObject({ bucket: 'invoices@/inv', backendBucket: 'inv-backend' });
+    for (const path of ['/invoices/k', '/inv-backend/k', '/%69nv-backend/k', '/team-a/k']) {
+      expect([path, refusalOf(() => mixed(path)).code, find(path)]).toEqual([path, 'NoSuchBucket', undefined]);
+    }
+    // In another place, or where the pattern has one bucket for all, a name stands for another bucket.
+    expect(mixed('/media/k')).toMatchObject({ bucket: '*@', backendBucket: 'media' });
+    expect(mixed('/team-b/k')).toMatchObject({ bucket: 'team-*@', backendBucket: 'teams' });
   });
 
   test('the list of buckets is not shown', () => {

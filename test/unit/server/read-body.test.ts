@@ -1,6 +1,7 @@
 // The place where push becomes pull: nothing is lost, connections are paused and resumed, silence ends a body.
 import { describe, expect, test, vi } from 'vitest';
 import { ClientGone } from '../../../src/http.ts';
+import { BodyReader } from '../../../src/server/read-body.ts';
 import { createPushedBody } from '../../support/pushed-body.ts';
 
 const kib = 1024;
@@ -234,16 +235,36 @@ describe('ends', () => {
     }
   });
 
-  test("the server's own timer is re-armed while a body is read", () => {
+  describe("the server's own timer", () => {
     const limits = { idleTimeoutSeconds: 60, uploadTimeoutSeconds: 0, queueTimeoutSeconds: 10 };
-    const { reader, room } = createPushedBody({ limits });
-    const calls: string[] = [];
-    const watched = new (reader.constructor as typeof import('../../../src/server/read-body.ts').BodyReader)(room, {
-      throttle: { pause: () => calls.push('pause'), resume: () => calls.push('resume') },
-      length: undefined,
-      onTimeout: () => calls.push('timeout'),
+    const watch = () => {
+      const calls: string[] = [];
+      const { room } = createPushedBody({ limits });
+      const throttle = { pause: () => calls.push('pause'), resume: () => calls.push('resume') };
+      const reader = new BodyReader(room, { throttle, length: undefined, onTimeout: () => calls.push('timeout') });
+      return { calls, reader };
+    };
+
+    test('is re-armed while a body is read', () => {
+      const { calls, reader } = watch();
+      for (let second = 1; second <= 9; second++) reader.tick(second, limits);
+      expect(calls).toEqual(['pause', 'resume', 'pause', 'resume']);
     });
-    for (let second = 1; second <= 9; second++) watched.tick(second, limits);
-    expect(calls).toEqual(['pause', 'resume', 'pause', 'resume']);
+
+    test('is re-armed until the answer, if it runs again since the end of a body that was paused', () => {
+      const { calls, reader } = watch();
+      reader.pause();
+      reader.push(new ArrayBuffer(1), true);
+      expect(calls.splice(0)).toEqual(['pause', 'resume']);
+      for (let second = 1; second <= 9; second++) reader.tick(second, limits);
+      expect(calls).toEqual(['pause', 'resume', 'pause', 'resume']);
+    });
+
+    test('stands still after the end of any other body', () => {
+      const { calls, reader } = watch();
+      reader.push(new ArrayBuffer(1), true);
+      for (let second = 1; second <= 9; second++) reader.tick(second, limits);
+      expect(calls).toEqual([]);
+    });
   });
 });

@@ -35,6 +35,15 @@ test('for as long as it would be accepted, whenever that ends', () => {
   }
 });
 
+test('what has expired is refused, as it may be forgotten', () => {
+  const { guard, clock } = guardAt(10);
+  guard.claim(signature(1), startMs + 59_999);
+  clock.ms = startMs + 60_000;
+  for (const index of [1, 2]) {
+    expect(() => guard.claim(signature(index), startMs + 59_999)).toThrow('Request has expired');
+  }
+});
+
 test('a clock that is set back forgets nothing', () => {
   const { guard, clock } = guardAt(10);
   guard.claim(signature(1), startMs + 300_000);

@@ -581,6 +581,24 @@ describe('replays', () => {
     expect(claim).toHaveBeenCalledExactlyOnceWith(signature, untilMs);
   });
 
+  test.each([
+    ['header', signedByHeader({ payloadHash }), 900_001, 'RequestTimeTooSkewed'],
+    [
+      'query',
+      signedByQuery({ payloadHash, rawQuery: `X-Amz-Content-Sha256=${payloadHash}` }),
+      3_600_001,
+      'AccessDenied',
+    ],
+  ])(
+    'are not claimed after their end, in the %s form: the guard may have forgotten them',
+    async (_, request, ms, code) => {
+      const { claim: useUp } = await once(request);
+      vi.setSystemTime(signedAtMs + ms);
+      await expect(useUp?.()).rejects.toMatchObject({ code });
+      expect(claim).not.toHaveBeenCalled();
+    },
+  );
+
   test('are refused as the guard says, whether it takes its time or not', async () => {
     const refusal = new S3Error('AccessDenied', { detail: 'The signature has been used before.' });
     const { claim: useUp } = await once(signedByHeader({ payloadHash }));

@@ -1,5 +1,5 @@
 // The memory budget: what is lent comes back, pressure is felt in steps, and reservations are granted in turn.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ByteBudget, slabBytes } from '../../../../src/upload/body/byte-budget.ts';
 
 const noReader = { onExhausted: () => {}, onRelief: () => {} };
@@ -92,6 +92,20 @@ describe('reservations', () => {
     budget.unreserve(4 * slabBytes);
     expect(budget.isExhausted).toBe(false);
     expect(reliefs).toBe(1);
+  });
+
+  test('wake who waits for memory when what they use is no longer counted twice', async () => {
+    const budget = new ByteBudget(8 * slabBytes);
+    expect(budget.tryReserve(4 * slabBytes)).toBe(true);
+    budget.lend();
+    budget.lend();
+    expect(budget.isTight).toBe(true);
+    let reliefs = 0;
+    budget.setReader({ onExhausted: () => {}, onRelief: () => reliefs++ });
+    const woken = vi.fn<() => void>();
+    budget.onceRelieved(woken);
+    budget.cover(slabBytes);
+    expect([budget.isTight, woken.mock.calls.length, reliefs]).toEqual([false, 1, 1]);
   });
 
   test('are granted beyond the first only while memory lasts', () => {
