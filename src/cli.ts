@@ -23,6 +23,9 @@ import { version } from './version.ts';
 /** What a worker tells its supervisor once a signal no longer ends it by itself. */
 const heedsSignals = 'heeds signals';
 
+/** So long one stop signal may come again: a terminal tells the whole group, npm and the supervisor pass it on besides. */
+const sameSignalMs = 1000;
+
 /** Folder of the embedded default: the files that are uploaded, and beside them the secret that tokens are signed with. */
 const dataDir = './data';
 
@@ -77,11 +80,7 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
   // The other commands do without what it takes to serve.
   const { startProxy } = await import('./proxy.ts');
   const proxy = await startProxy(config, { log, sharePort: workers > 1, isSupervised: workers > 1 });
-  let isStopping = false;
-  const stop = (signal: string) => {
-    // A second signal means now.
-    if (isStopping) process.exit(1);
-    isStopping = true;
+  onStopSignal((signal) => {
     log.info({ signal }, 'stopping');
     proxy.stop().then(
       () => process.exit(0),
@@ -90,9 +89,7 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
         process.exit(1);
       },
     );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  });
   if (writesFiles(config)) process.on('SIGHUP', () => proxy.reopenFiles());
   process.send?.(heedsSignals);
 
@@ -103,6 +100,21 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
   log.info({ url, buckets: config.buckets.map(({ name }) => name) }, 'listening');
   log.flush();
   if (isEmbedded) await printFirstSteps(config, url);
+}
+
+/** The first signal is for `stop`; a second one, which comes later than the same one again, means now. */
+function onStopSignal(stop: (signal: NodeJS.Signals) => void): void {
+  let firstAtMs: number | undefined;
+  const heed = (signal: NodeJS.Signals) => {
+    if (firstAtMs !== undefined) {
+      if (performance.now() - firstAtMs > sameSignalMs) process.exit(1);
+      return;
+    }
+    firstAtMs = performance.now();
+    stop(signal);
+  };
+  process.on('SIGTERM', heed);
+  process.on('SIGINT', heed);
 }
 
 async function printFirstSteps(config: Config, url: string): Promise<void> {
@@ -127,7 +139,10 @@ async function refuseTakenAddress({ server }: Config): Promise<void> {
   if (code !== undefined) throw new Error(describeListenFault({ ...server.address, setting: 'server.address' }, code));
 }
 
-/** Keeps that many processes running on one port; passes signals on and ends when the last of them has been stopped. */
+/**
+ * Keeps that many processes running on one port; passes signals on and ends when the last of them has been stopped: with a
+ * failure if one of them ended so.
+ */
 function superviseWorkers(count: number, log: Log, passesHangup: boolean): void {
   /** A signal that nobody heeds would end a worker. */
   const heeding = new Set<Worker>();
@@ -147,7 +162,13 @@ function superviseWorkers(count: number, log: Log, passesHangup: boolean): void 
     });
     worker.on('exit', (code, signal) => {
       heeding.delete(worker);
-      if (stopping.signal.aborted) return;
+      if (stopping.signal.aborted) {
+        // The signals themselves end a worker that was still starting.
+        if (code === 0 || signal === 'SIGTERM' || signal === 'SIGINT') return;
+        log.error({ code, signal }, 'a worker failed while it was stopped');
+        process.exitCode = 1;
+        return;
+      }
       log.error({ code, signal }, 'a worker ended; starting another');
       failedStarts = Date.now() - startedAtMs < 5000 ? failedStarts + 1 : 0;
       if (failedStarts > 3 * count) process.exit(1);

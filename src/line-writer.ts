@@ -29,7 +29,7 @@ export class LineWriter {
   readonly #fd: number;
   readonly #isImmediate: boolean;
   readonly #maxWaitingBytes: number;
-  /** Told how many lines were dropped, once there is room again. */
+  /** Told how many lines were dropped, once lines are taken again. */
   onDropped: ((lines: number) => void) | undefined;
   #blocks: Block[] = [];
   #waitingBytes = 0;
@@ -41,6 +41,8 @@ export class LineWriter {
   #timer: NodeJS.Timeout | undefined;
   #flushed: (() => void)[] = [];
   #dropped = 0;
+  /** Whether the last write failed: to write of dropped lines would fail too, and be one more of them. */
+  #isFailing = false;
   #isBroken = false;
 
   constructor({ fd, isImmediate = false, maxWaitingBytes = 8 * 1024 * 1024 }: LineWriterOptions) {
@@ -88,6 +90,7 @@ export class LineWriter {
     while (rest.length > 0) {
       try {
         rest = rest.subarray(writeSync(this.#fd, rest, 0, findBlockEnd(rest)));
+        this.#isFailing = false;
       } catch (error) {
         if (!isTakingNothing(error) || performance.now() > deadline) return this.#lose(rest, error);
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
@@ -112,6 +115,7 @@ export class LineWriter {
 
   #send(bytes: Buffer): void {
     write(this.#fd, bytes, (error, written) => {
+      if (error === null) this.#isFailing = false;
       if (error === null && written === bytes.length) return this.#sent();
       if (error !== null && !isTakingNothing(error)) {
         this.#lose(bytes, error);
@@ -137,13 +141,18 @@ export class LineWriter {
 
   #comeToRest(): void {
     this.#isUrgent = false;
-    const lines = this.#dropped;
-    this.#dropped = 0;
-    if (lines > 0) this.onDropped?.(lines);
+    if (!this.#isFailing) this.#tellDropped();
     for (const flushed of this.#flushed.splice(0)) flushed();
   }
 
+  #tellDropped(): void {
+    const lines = this.#dropped;
+    this.#dropped = 0;
+    if (lines > 0) this.onDropped?.(lines);
+  }
+
   #lose(bytes: Buffer, error: unknown): void {
+    this.#isFailing = true;
     this.#dropped += bytes.toString('latin1').split('\n').length - 1;
     // Nobody reads any more, and never will. Of another fault, such as a full disk, the next write may know nothing.
     if (!isCode(error, 'EPIPE')) return;

@@ -26,7 +26,8 @@ export function createLog({ level, format, keys }: LoggingConfig, writer: LineWr
     },
     toStream(writer, isPretty ? writePrettyLine : escapeUnprintable),
   );
-  writer.onDropped = (lines) => log.warn({ lines }, 'log lines were dropped: what reads the log did not keep up');
+  writer.onDropped = (lines) =>
+    log.warn({ lines }, 'log lines were dropped: what takes the log did not keep up, or failed');
   const writeEntry: Log['writeEntry'] = (of, fields, message) => {
     const value = pino.levels.values[of] ?? 0;
     const json = `{"level":${value},"time":"${writeTime()}"${fields},"msg":"${message}"}\n`;

@@ -61,15 +61,12 @@ test('flushed is said when there was nothing to write, too', async () => {
   expect(written()).toBe('');
 });
 
-test('a descriptor that takes nothing loses its lines, and says how many as soon as it is better', async () => {
+test('flushed is said where lines are lost, too', async () => {
   const unwritable = openSync(file, 'r');
   const writer = new LineWriter({ fd: unwritable });
-  const dropped: number[] = [];
-  writer.onDropped = (lines) => dropped.push(lines);
+  writer.onDropped = () => expect.unreachable('nothing has been taken yet');
   writer.write('one\n');
-  writer.write('two\n');
   await new Promise<void>((resolve) => writer.flush(resolve));
-  expect(dropped).toEqual([2]);
   closeSync(unwritable);
 });
 
@@ -136,6 +133,34 @@ test('while nobody reads, the process goes on and memory is bounded; what was dr
   expect(dropped).toBeGreaterThan(10_000);
   expect(lines).toHaveLength(60_000 - dropped);
   expect(lines).toEqual(lines.toSorted());
+});
+
+test('a full disk is not written to over and over; once it has room, what was dropped is told', async () => {
+  const child = start(`
+    const fs = await import('node:fs');
+    const { write } = fs;
+    let attempts = 0;
+    fs.default.write = (...given) => (attempts++, write(...given));
+    (await import('node:module')).syncBuiltinESMExports();
+    const writeTo = (file) => {
+      fs.closeSync(1);
+      // What is opened has the number that has become free.
+      if (fs.openSync(file, 'a') !== 1) throw new Error('not standard output');
+    };
+    writeTo('/dev/full');
+    writer.onDropped = (lines) => writer.write('dropped ' + lines + '\\n', true);
+    writer.write('one\\n', true);
+    writer.write('two\\n', true);
+    setTimeout(() => {
+      process.stderr.write('attempts ' + attempts);
+      writeTo(${JSON.stringify(file)});
+      writer.write('three\\n', true);
+    }, 300);`);
+  let told = '';
+  child.stderr.on('data', (piece: Buffer) => (told += piece.toString()));
+  await readAll(child);
+  expect(told).toMatch(/^attempts [1-3]$/u);
+  expect(written()).toBe('three\ndropped 2\n');
 });
 
 test('when nobody will ever read again, nothing is kept and nothing fails', async () => {
