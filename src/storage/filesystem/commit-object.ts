@@ -1,14 +1,15 @@
 // Makes written bytes the object: the one step after which it can be seen, and the conditions that can forbid it.
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, open, unlink } from 'node:fs/promises';
+import { lstat, open, unlink, type FileHandle } from 'node:fs/promises';
 import { S3Error } from '../../errors.ts';
 import type { ObjectPlace } from './bucket-folder.ts';
-import { ensureFolder, hasFolder, syncFolder } from './folders.ts';
+import { ensureFolder, hasFolder } from './folders.ts';
 import { readRecord, type ObjectRecord, type RecordFile } from './object-record.ts';
 import type { WriteConditions } from './screen-headers.ts';
 import { TemporaryFile, type FileVersion } from './temporary-files.ts';
 import { isErrno } from './to-s3-error.ts';
+import { removeCompletedUpload } from './upload-folder.ts';
 
 /** The object as it is now. */
 export interface CurrentObject {
@@ -42,9 +43,13 @@ export async function checkConditions(place: ObjectPlace, conditions: WriteCondi
   await checkAgainst(await findObject(place), place, conditions);
 }
 
-/** Called while the object's lock is held. The data is the caller's to discard. */
+/**
+ * Called while the object's lock is held. The data is the caller's to discard.
+ * @throws S3Error PreconditionFailed, NoSuchKey, InvalidRequest; NoSuchUpload when the upload has made the object that is
+ * there; else the file system's error, which after the step that shows the object is an S3Error that is not retryable.
+ */
 export async function commitObject(options: CommitOptions): Promise<void> {
-  const { place, conditions, data } = options;
+  const { place, conditions } = options;
   await ensureFolder(place.folder);
   const current = await findObject(place);
   await checkAgainst(current, place, conditions);
@@ -52,14 +57,42 @@ export async function commitObject(options: CommitOptions): Promise<void> {
     // On a file system that takes `A` for `a`, or one form of `é` for the other, this would destroy somebody's object.
     throw new S3Error('InvalidRequest', { detail: 'This bucket cannot tell the key from that of another object.' });
   }
-  const recordFile = await TemporaryFile.create(place.temporaryFolder);
+  await endUploadOf(current?.record, options);
+  // Opened now: were no handle to be had once the object can be seen, the next attempt would meet its own object.
+  const folder = await open(place.folder, 'r');
   try {
-    await recordFile.handle.writeFile(JSON.stringify(withPrevious(recordOf(options), current?.record), undefined, 2));
-    await recordFile.seal();
-    await recordFile.replace(place.recordFile);
+    await putRecord(options, current?.record);
+    await putData(options, current);
+    await syncShown(folder);
   } finally {
-    await recordFile.discard();
+    await folder.close().catch(() => undefined);
   }
+}
+
+/**
+ * The upload that made the object may still be there, if whoever completed it was killed. Were its object replaced now,
+ * completing it once more would bring the old bytes back.
+ */
+async function endUploadOf(current: ObjectRecord | undefined, { place, uploadId }: CommitOptions): Promise<void> {
+  if (current?.uploadId === undefined) return;
+  await removeCompletedUpload(place, current.uploadId);
+  if (current.uploadId === uploadId) throw new S3Error('NoSuchUpload');
+}
+
+async function putRecord(options: CommitOptions, previous: ObjectRecord | undefined): Promise<void> {
+  const { place } = options;
+  const file = await TemporaryFile.create(place.temporaryFolder);
+  try {
+    await file.handle.writeFile(JSON.stringify(withPrevious(recordOf(options), previous), undefined, 2));
+    await file.seal();
+    await file.replace(place.recordFile);
+  } finally {
+    await file.discard();
+  }
+}
+
+/** The step that shows the object. */
+async function putData({ place, conditions, data }: CommitOptions, current: CurrentObject | undefined): Promise<void> {
   try {
     if (!conditions.mustBeNew) await data.replace(place.file);
     else if (!(await data.claim(place.file))) throw new S3Error('PreconditionFailed');
@@ -68,7 +101,14 @@ export async function commitObject(options: CommitOptions): Promise<void> {
     if (current === undefined && (await versionOf(place.file)) === undefined) await unlink(place.recordFile);
     throw error;
   }
-  await syncFolder(place.folder);
+}
+
+async function syncShown(folder: FileHandle): Promise<void> {
+  try {
+    await folder.sync();
+  } catch (cause) {
+    throw new S3Error('InternalError', { cause });
+  }
 }
 
 function recordOf({ place, version, etag, headers, checksums, uploadId }: CommitOptions): ObjectRecord {

@@ -8,6 +8,7 @@ import type { CompletedPart, ObjectHeaders, StorageLimits, Stored } from '../sto
 import type { ObjectPlace } from './bucket-folder.ts';
 import { checkConditions, commitObject, findObject, unquote } from './commit-object.ts';
 import type { ObjectLock } from './object-lock.ts';
+import { outliveClient } from './outlive-client.ts';
 import { screenHeaders, type ScreenedHeaders } from './screen-headers.ts';
 import { TemporaryFile } from './temporary-files.ts';
 import { isErrno } from './to-s3-error.ts';
@@ -22,6 +23,8 @@ export interface CompleteUploadOptions {
   readonly screened: ScreenedHeaders;
   readonly limits: StorageLimits;
   readonly signal: AbortSignal;
+  /** Aborted when the storage is closed. */
+  readonly closing: AbortSignal;
   readonly lockObject: ObjectLock;
 }
 
@@ -35,30 +38,47 @@ export async function completeUpload(options: CompleteUploadOptions): Promise<St
     throw new S3Error('NotImplemented', { detail: 'This bucket does not support checksums of the whole object here.' });
   }
   const etag = multipartEtag(parts);
-  try {
-    await makeObject(options, etag);
-  } catch (error) {
-    // By an earlier attempt whose answer was lost, or by another process just now: then that is the answer.
-    if (!(await isCompleted(options, etag))) throw error;
+  // By an earlier attempt whose answer was lost: then that is the answer.
+  if (!(await isCompleted(options, etag))) {
+    try {
+      await makeObject(options, etag);
+    } catch (error) {
+      // By another process just now.
+      if (!(await isCompleted(options, etag))) throw error;
+    }
   }
   await removeLeftFolder(place, uploadId);
   return { etag, headers: new Map() };
 }
 
 async function makeObject(options: CompleteUploadOptions, etag: string): Promise<void> {
-  const { place, uploadId, screened, signal } = options;
+  const { place, uploadId, screened } = options;
   const upload = await openUploadFolder(place, uploadId);
   const records = await checkParts(options, upload);
   await checkConditions(place, screened.conditions);
+  // A client that has left comes back, and no sooner gets an answer: joined anew each time, nothing would ever be done.
+  await outliveClient(options, (signal) => joinAndCommit({ ...options, signal }, { upload, records, etag }));
+}
+
+interface Checked {
+  readonly upload: UploadFolder;
+  readonly records: readonly PartRecord[];
+  readonly etag: string;
+}
+
+async function joinAndCommit(options: CompleteUploadOptions, { upload, records, etag }: Checked): Promise<void> {
+  const { place, uploadId, screened, signal } = options;
   const data = await TemporaryFile.create(place.temporaryFolder);
   try {
     await joinParts(upload, records, data.handle, signal);
     const version = await data.seal();
     const { kept } = screenHeaders(upload.headers);
     const { conditions } = screened;
-    await options.lockObject(place, signal, () =>
-      commitObject({ place, conditions, data, version, etag, headers: kept, checksums: [], uploadId }),
-    );
+    await options.lockObject(place, signal, async () => {
+      // Another process may have completed it and the object been replaced since, or it was aborted.
+      await openUploadFolder(place, uploadId);
+      await commitObject({ place, conditions, data, version, etag, headers: kept, checksums: [], uploadId });
+    });
   } catch (error) {
     // A part was sent anew while this one copied, or the upload is gone with all of them.
     if (isErrno(error, 'ENOENT')) throw await missingPart(place, uploadId, error);
@@ -86,7 +106,10 @@ async function isCompleted({ place, uploadId }: CompleteUploadOptions, etag: str
   return record?.uploadId === uploadId && record.etag === etag;
 }
 
-/** The object is there: whatever happens now, that is the answer. A folder that stays is found by the next attempt or abort. */
+/**
+ * The object is there: whatever happens now, that is the answer. A folder that stays is found by the next attempt or abort,
+ * and by whoever puts something in the object's place.
+ */
 async function removeLeftFolder(place: ObjectPlace, uploadId: string): Promise<void> {
   await openUploadFolder(place, uploadId)
     .then((upload) => removeUploadFolder(place, upload))

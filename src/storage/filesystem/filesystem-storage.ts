@@ -35,7 +35,14 @@ export function createFilesystemStorage({ root }: FilesystemStorageOptions): Sto
   const rootFolder = createRootFolder(root);
   const oneAtATime = createKeyedLock();
   const lockObject = createObjectLock(oneAtATime);
-  const uploads = createMultipartUploads({ rootFolder, oneAtATime, lockObject, limits: filesystemLimits });
+  const closer = new AbortController();
+  const uploads = createMultipartUploads({
+    rootFolder,
+    oneAtATime,
+    lockObject,
+    limits: filesystemLimits,
+    closing: closer.signal,
+  });
   rootFolder.sweep().catch(() => undefined);
   const sweeper = setInterval(() => void rootFolder.sweepAgain().catch(() => undefined), sweepEveryMs).unref();
 
@@ -48,7 +55,7 @@ export function createFilesystemStorage({ root }: FilesystemStorageOptions): Sto
       refusing(signal, () => uploads.writePart({ upload, partNumber, headers, body, signal })),
     completeMultipartUpload: (upload, parts, headers, signal) =>
       refusing(signal, () => uploads.complete({ upload, parts, headers, signal })),
-    abortMultipartUpload: (upload, signal) => refusing(signal, () => uploads.abort(upload)),
+    abortMultipartUpload: (upload, signal) => refusing(signal, () => uploads.abort(upload, signal)),
     listParts: (upload, page, headers, signal) =>
       refusing(signal, () => {
         screenHeaders(headers);
@@ -62,6 +69,7 @@ export function createFilesystemStorage({ root }: FilesystemStorageOptions): Sto
       }),
     async close() {
       clearInterval(sweeper);
+      closer.abort(new S3Error('ServiceUnavailable', { detail: 'The server is shutting down. Try again.' }));
       await rootFolder.sweep().catch(() => undefined);
     },
   };

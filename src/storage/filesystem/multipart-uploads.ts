@@ -33,6 +33,8 @@ export interface MultipartUploadsOptions {
   readonly oneAtATime: KeyedLock;
   readonly lockObject: ObjectLock;
   readonly limits: StorageLimits;
+  /** Aborted when the storage is closed. */
+  readonly closing: AbortSignal;
 }
 
 export interface WritePartOptions {
@@ -57,7 +59,7 @@ export interface MultipartUploads {
   ): Promise<{ uploadId: string; headers: ReadonlyMap<string, string> }>;
   writePart(options: WritePartOptions): Promise<Stored>;
   complete(options: CompleteOptions): Promise<Stored>;
-  abort(upload: UploadAddress): Promise<void>;
+  abort(upload: UploadAddress, signal: AbortSignal): Promise<void>;
   listParts(upload: UploadAddress, page: { maxParts: number; partNumberMarker: number }): Promise<PartsPage>;
 }
 
@@ -69,6 +71,7 @@ export function createMultipartUploads({
   oneAtATime,
   lockObject,
   limits,
+  closing,
 }: MultipartUploadsOptions): MultipartUploads {
   return {
     async create(object, headers) {
@@ -112,24 +115,20 @@ export function createMultipartUploads({
       const screened = screenHeaders(headers);
       const place = await rootFolder.locate(upload);
       // Of two that complete it at once, the second finds it completed.
-      return oneAtATime(`${place.uploadsFolder} ${upload.uploadId}`, () =>
-        completeUpload({
-          place,
-          uploadId: upload.uploadId,
-          parts,
-          headers,
-          screened,
-          limits,
-          signal,
-          lockObject,
-        }),
+      const { uploadId } = upload;
+      return oneAtATime(
+        `${place.uploadsFolder} ${uploadId}`,
+        () => completeUpload({ place, uploadId, parts, headers, screened, limits, signal, closing, lockObject }),
+        signal,
       );
     },
 
-    async abort(upload) {
+    async abort(upload, signal) {
       const place = await rootFolder.locate(upload);
-      await oneAtATime(`${place.uploadsFolder} ${upload.uploadId}`, async () =>
-        removeUploadFolder(place, await openUploadFolder(place, upload.uploadId)),
+      await oneAtATime(
+        `${place.uploadsFolder} ${upload.uploadId}`,
+        async () => removeUploadFolder(place, await openUploadFolder(place, upload.uploadId)),
+        signal,
       );
     },
 

@@ -9,6 +9,8 @@ import { isErrno } from './to-s3-error.ts';
 
 const hostTag = createHash('sha256').update(idSpace).digest('hex').slice(0, 8);
 const processStartMs = Date.now() - process.uptime() * 1000;
+/** Names of this process that are in use. A clock that was set back makes them look older than the process. */
+const inUse = new Set<string>();
 
 /** What identifies one version of a file: rename keeps all of it. */
 export interface FileVersion {
@@ -36,9 +38,15 @@ export class TemporaryFile {
   /** @param folder the bucket's `%tmp`. */
   static async create(folder: string): Promise<TemporaryFile> {
     await ensureFolder(folder);
-    const filePath = path.join(folder, temporaryName());
-    // Exclusive creation also follows no link (open(2), O_EXCL).
-    return new TemporaryFile(filePath, await open(filePath, 'wx'));
+    const name = takeTemporaryName();
+    const filePath = path.join(folder, name);
+    try {
+      // Exclusive creation also follows no link (open(2), O_EXCL).
+      return new TemporaryFile(filePath, await open(filePath, 'wx'));
+    } catch (error) {
+      returnTemporaryName(name);
+      throw error;
+    }
   }
 
   get handle(): FileHandle {
@@ -77,6 +85,7 @@ export class TemporaryFile {
     } finally {
       // What cannot be removed now is found by the next start; the caller's own failure is the one to be told.
       if (!this.#isMoved) await unlink(this.#path).catch(() => undefined);
+      returnTemporaryName(path.basename(this.#path));
     }
   }
 }
@@ -86,8 +95,20 @@ export function temporaryName(): string {
   return `${hostTag}-${process.pid}-${randomBytes(8).toString('hex')}`;
 }
 
+/** A temporary name that is not left behind before it is returned. */
+export function takeTemporaryName(): string {
+  const name = temporaryName();
+  inUse.add(name);
+  return name;
+}
+
+export function returnTemporaryName(name: string): void {
+  inUse.delete(name);
+}
+
 /** Whether a process is gone that was given this temporary name and last wrote at this time. */
 export function isLeftBehind(name: string, mtimeMs: number, maxMs: number): boolean {
+  if (inUse.has(name)) return false;
   if (Date.now() - mtimeMs > maxMs) return true;
   const [host, pid] = name.split('-');
   if (host !== hostTag) return false;

@@ -10,7 +10,7 @@ import { S3Error } from '../../errors.ts';
 import type { ChecksumAlgorithm, ObjectHeaders } from '../storage.ts';
 import type { ObjectPlace } from './bucket-folder.ts';
 import { ensureFolder, hasFolder, syncFolder } from './folders.ts';
-import { TemporaryFile, temporaryName } from './temporary-files.ts';
+import { returnTemporaryName, takeTemporaryName, TemporaryFile, temporaryName } from './temporary-files.ts';
 import { isErrno } from './to-s3-error.ts';
 
 export interface PartRecord {
@@ -41,15 +41,18 @@ export async function createUploadFolder(place: ObjectPlace, headers: ObjectHead
   await ensureFolder(place.uploadsFolder);
   await ensureFolder(place.temporaryFolder);
   const uploadId = randomBytes(16).toString('hex');
-  const folder = path.join(place.temporaryFolder, temporaryName());
-  await mkdir(folder);
+  const name = takeTemporaryName();
+  const folder = path.join(place.temporaryFolder, name);
   try {
+    await mkdir(folder);
     await writeJson(place, path.join(folder, uploadFile), { key: place.key, headers: Object.fromEntries(headers) });
     await syncFolder(folder);
-    await rename(folder, path.join(place.uploadsFolder, uploadId));
+    await rename(folder, folderOf(place, uploadId));
   } catch (error) {
     await rm(folder, { recursive: true, force: true }).catch(() => undefined);
     throw error;
+  } finally {
+    returnTemporaryName(name);
   }
   await syncFolder(place.uploadsFolder);
   return uploadId;
@@ -58,7 +61,7 @@ export async function createUploadFolder(place: ObjectPlace, headers: ObjectHead
 /** @throws S3Error NoSuchUpload, also when the upload is of another key. */
 export async function openUploadFolder(place: ObjectPlace, uploadId: string): Promise<UploadFolder> {
   if (!uploadIdForm.test(uploadId)) throw new S3Error('NoSuchUpload');
-  const folder = path.join(place.uploadsFolder, uploadId);
+  const folder = folderOf(place, uploadId);
   if (!(await hasFolder(folder))) throw new S3Error('NoSuchUpload');
   const upload = await orGone(readJson(path.join(folder, uploadFile)));
   if (!isUploadRecord(upload)) throw new S3Error('InternalError', { cause: new Error(`not an upload: ${folder}`) });
@@ -66,13 +69,35 @@ export async function openUploadFolder(place: ObjectPlace, uploadId: string): Pr
   return { path: folder, headers: new Map(Object.entries(upload.headers)) };
 }
 
-/** Removes the upload: in one step for everybody who asks, then its bytes. */
-export async function removeUploadFolder(place: ObjectPlace, upload: UploadFolder): Promise<void> {
+/**
+ * Removes the upload: in one step for everybody who asks, then its bytes. What of them cannot be removed is found by a later
+ * sweep.
+ * @throws S3Error NoSuchUpload when it has been removed meanwhile.
+ */
+export async function removeUploadFolder(place: ObjectPlace, upload: Pick<UploadFolder, 'path'>): Promise<void> {
   await ensureFolder(place.temporaryFolder);
   const removed = path.join(place.temporaryFolder, temporaryName());
   await orGone(rename(upload.path, removed));
   await syncFolder(place.uploadsFolder);
-  await rm(removed, { recursive: true, force: true });
+  await rm(removed, { recursive: true, force: true }).catch(() => undefined);
+}
+
+/** Removes the folder of an upload that made an object, if whoever completed it did not come to that. */
+export async function removeCompletedUpload(place: ObjectPlace, uploadId: string): Promise<void> {
+  if (!uploadIdForm.test(uploadId)) return;
+  const folder = folderOf(place, uploadId);
+  if (!(await hasFolder(folder))) return;
+  try {
+    await removeUploadFolder(place, { path: folder });
+  } catch (error) {
+    // By somebody else just now.
+    if (!(error instanceof S3Error && error.code === 'NoSuchUpload')) throw error;
+  }
+}
+
+/** @param uploadId of the form. */
+function folderOf(place: ObjectPlace, uploadId: string): string {
+  return path.join(place.uploadsFolder, uploadId);
 }
 
 /** Puts a part in place of what had its number before. Called by one at a time for each part of this process. */

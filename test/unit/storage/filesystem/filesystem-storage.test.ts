@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ClientGone } from '../../../../src/http.ts';
 import { createFilesystemStorage } from '../../../../src/storage/filesystem/filesystem-storage.ts';
 import type { Storage, UploadAddress } from '../../../../src/storage/storage.ts';
 import { createCountedBody, failureOf } from '../../../contract/storage/counted-body.ts';
@@ -370,6 +371,45 @@ describe('multipart uploads', () => {
     expect(await readdir(inBucket('%uploads'))).toEqual([]);
   });
 
+  test('that were completed before a crash could remove them do not bring their bytes back over newer ones', async () => {
+    const upload = await create('replaced');
+    const part = await uploadPart(upload, 1, 'old');
+    const folder = inBucket('%uploads', upload.uploadId);
+    await cp(folder, `${root}-copy`, { recursive: true });
+    await complete(upload, [part]);
+    await rename(`${root}-copy`, folder);
+    await put('replaced', 'new');
+    await expect(complete(upload, [part])).rejects.toMatchObject({ code: 'NoSuchUpload' });
+    expect((await readObject(bucketFolder, 'replaced'))?.bytes.toString()).toBe('new');
+    expect([await readdir(inBucket('%tmp')), await readdir(inBucket('%uploads'))]).toEqual([[], []]);
+  });
+
+  test('that were completed before a crash could remove them are not completed with other parts', async () => {
+    const upload = await create('other-parts');
+    const parts = [await uploadPart(upload, 1, 'x'.repeat(5 * 2 ** 20)), await uploadPart(upload, 2, 'end')];
+    const folder = inBucket('%uploads', upload.uploadId);
+    await cp(folder, `${root}-copy`, { recursive: true });
+    const { etag } = await complete(upload, parts);
+    await rename(`${root}-copy`, folder);
+    await expect(complete(upload, parts.slice(1))).rejects.toMatchObject({ code: 'NoSuchUpload' });
+    expect((await complete(upload, parts)).etag).toBe(etag);
+  });
+
+  test('that another process has removed while their parts were joined make no object', async () => {
+    const upload = await create('removed');
+    const part = await uploadPart(upload, 1, 'bytes');
+    const name = createHash('sha256').update(inBucket('removed')).digest('hex');
+    const lockFile = inBucket('%tmp', `lock-${name}`);
+    await writeFile(lockFile, 'elsewhere-99999999-aa');
+    const failure = failureOf(complete(upload, [part]));
+    while ((await readdir(inBucket('%tmp'))).length < 2);
+    await createFilesystemStorage({ root }).abortMultipartUpload(upload, never);
+    await rm(lockFile);
+    expect(await failure).toMatchObject({ code: 'NoSuchUpload' });
+    expect([...(await listObjects(bucketFolder)).keys()]).toEqual([]);
+    expect([await readdir(inBucket('%tmp')), await readdir(inBucket('%uploads'))]).toEqual([[], []]);
+  });
+
   test('are completed once by two storages at once, and both are told so', async () => {
     const other = createFilesystemStorage({ root });
     for (let i = 0; i < 40; i++) {
@@ -466,7 +506,7 @@ describe('multipart uploads', () => {
     const upload = await create('joined');
     const part = await uploadPart(upload, 1, 'x'.repeat(3_000_000));
     const stop = new AbortController();
-    const reason = new Error('the client left');
+    const reason = new Error('the process stops');
     const completing = storage.completeMultipartUpload(upload, [part], new Map(), stop.signal);
     const failure = failureOf(completing);
     while ((await readdir(inBucket('%tmp'))).length === 0);
@@ -475,5 +515,44 @@ describe('multipart uploads', () => {
     expect(await readdir(inBucket('%tmp'))).toEqual([]);
     await storage.abortMultipartUpload(upload, never);
     expect([...(await listObjects(bucketFolder)).keys()]).toEqual([]);
+  });
+
+  describe('whose client leaves while their parts are joined', () => {
+    async function startAndLeave(key: string) {
+      const upload = await create(key);
+      const part = await uploadPart(upload, 1, 'x'.repeat(3_000_000));
+      const client = new AbortController();
+      const completing = storage.completeMultipartUpload(upload, [part], new Map(), client.signal);
+      const failure = failureOf(completing);
+      while ((await readdir(inBucket('%tmp'))).length === 0);
+      client.abort(new ClientGone());
+      return { upload, part, completing, failure };
+    }
+
+    test('are completed, and the next attempt waits for that', async () => {
+      const { upload, part, completing } = await startAndLeave('left');
+      const next = await complete(upload, [part], [['if-none-match', '*']]);
+      expect(next.etag).toBe((await completing).etag);
+      expect((await readObject(bucketFolder, 'left'))?.bytes.length).toBe(3_000_000);
+      expect([await readdir(inBucket('%tmp')), await readdir(inBucket('%uploads'))]).toEqual([[], []]);
+    });
+
+    test('are given up when the storage is closed', async () => {
+      const { failure } = await startAndLeave('closed');
+      await storage.close();
+      expect(await failure).toMatchObject({ code: 'ServiceUnavailable' });
+      expect([...(await listObjects(bucketFolder)).keys()]).toEqual([]);
+      expect(await readdir(inBucket('%tmp'))).toEqual([]);
+    });
+
+    test('are not begun when it has left before', async () => {
+      const upload = await create('early');
+      const part = await uploadPart(upload, 1, 'bytes');
+      const client = new AbortController();
+      const failure = failureOf(storage.completeMultipartUpload(upload, [part], new Map(), client.signal));
+      client.abort(new ClientGone());
+      expect(await failure).toBeInstanceOf(ClientGone);
+      expect([...(await listObjects(bucketFolder)).keys()]).toEqual([]);
+    });
   });
 });

@@ -94,7 +94,7 @@ describe('a start', () => {
     vi.useRealTimers();
   });
 
-  test('does not take what an earlier process of the same id has left for its own', async () => {
+  test('tells what it writes itself from what an earlier process of the same id has left', async () => {
     const storage = createFilesystemStorage({ root });
     const held = Promise.withResolvers<null>();
     const body = { length: 1, read: () => held.promise };
@@ -102,13 +102,17 @@ describe('a start', () => {
     const failure = failureOf(putting);
     let own: string[] = [];
     while (own.length === 0) own = await temporaryFiles().catch(() => []);
-    const file = path.join(bucketFolder, '%tmp', own[0] ?? '');
+    const [name = ''] = own;
+    const earlier = name.replace(/[^-]+$/, 'aa');
+    const folder = path.join(bucketFolder, '%tmp');
+    await writeFile(path.join(folder, earlier), 'x');
+    await createFilesystemStorage({ root }).checkReady('uploads', never);
+    expect(await temporaryFiles()).toHaveLength(2);
+    const beforeProcess = Date.now() / 1000 - process.uptime() - 60;
+    // Of its own, too: as when the clock was set back after the start.
+    for (const file of [name, earlier]) await utimes(path.join(folder, file), beforeProcess, beforeProcess);
     await createFilesystemStorage({ root }).checkReady('uploads', never);
     expect(await temporaryFiles()).toEqual(own);
-    const beforeProcess = Date.now() / 1000 - process.uptime() - 60;
-    await utimes(file, beforeProcess, beforeProcess);
-    await createFilesystemStorage({ root }).checkReady('uploads', never);
-    expect(await temporaryFiles()).toEqual([]);
     held.resolve(null);
     expect(await failure).toMatchObject({ code: 'IncompleteBody' });
   });
