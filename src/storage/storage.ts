@@ -33,7 +33,7 @@ export interface UploadAddress extends ObjectAddress {
  */
 export type ObjectHeaders = ReadonlyMap<string, string>;
 
-/** The client's checksum of a body, which it may send behind the body. */
+/** A checksum of a body that may be known only at its end: the client's, or one that was made on the way. */
 export interface BodyChecksum {
   readonly algorithm: ChecksumAlgorithm;
   /** Undefined until the body has been read to its end; verified then. */

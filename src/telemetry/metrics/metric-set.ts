@@ -70,7 +70,7 @@ function uploadMetrics() {
     uploadsOpen: gauge({
       name: 'mizuchi_multipart_uploads_open',
       labels: [],
-      help: 'Multipart uploads that the proxy has opened and not yet completed or aborted: entries of its journal.',
+      help: 'Multipart uploads that the proxy has opened and not yet completed or aborted.',
     }),
     uploadsAbandoned: new FigureFamily(
       'gauge',

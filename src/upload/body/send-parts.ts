@@ -2,12 +2,13 @@
 // whole when only the end of the body will tell.
 import { S3Error } from '../../errors.ts';
 import type { Chunk } from '../../http.ts';
-import type { CompletedPart, OutgoingBody, Stored } from '../../storage/storage.ts';
+import type { BodyChecksum, ChecksumAlgorithm, CompletedPart, OutgoingBody, Stored } from '../../storage/storage.ts';
 import { HeldPart } from './held-part.ts';
 import type { IncomingBody } from './incoming-body.ts';
 import { withRetries, type RetryOptions } from './retry.ts';
 import { splitChunk } from './split-chunk.ts';
 import type { UploadMemory } from './upload-memory.ts';
+import { startChecksum } from './verify.ts';
 
 export type SendPart = (partNumber: number, body: OutgoingBody, signal: AbortSignal) => Promise<Stored>;
 
@@ -17,6 +18,8 @@ export interface PartSenderOptions {
   readonly concurrentParts: number;
   readonly retry: RetryOptions;
   readonly signal: AbortSignal;
+  /** What each part shall carry, made here. */
+  readonly partChecksum?: ChecksumAlgorithm | undefined;
 }
 
 /** The parts in flight. The first failure stops all of them, and is what `finished` throws. */
@@ -55,13 +58,13 @@ export class PartSender {
   start(partNumber: number, part: HeldPart): void {
     const { send, retry } = this.#options;
     const signal = this.#stop.signal;
-    const sending = withRetries(() => send(partNumber, part.startAttempt(), signal), {
+    const sending = withRetries(() => send(partNumber, part.startAttempt(part.checksum), signal), {
       retry,
       signal,
       mayRetry: () => part.canBeSent,
     })
       .then(
-        ({ etag }) => void this.#completed.push({ partNumber, etag }),
+        ({ etag }) => void this.#completed.push(toCompleted(partNumber, etag, part.checksum)),
         (error: unknown) => this.stop(error),
       )
       .finally(() => {
@@ -89,12 +92,18 @@ export class PartSender {
   readonly #stopWithRequest = () => this.stop(this.#options.signal.reason);
 }
 
+/** Complete must name what a part was sent with, where the upload was opened with that algorithm. */
+function toCompleted(partNumber: number, etag: string, checksum: BodyChecksum | undefined): CompletedPart {
+  if (checksum?.base64 === undefined) return { partNumber, etag };
+  return { partNumber, etag, checksums: [[checksum.algorithm, checksum.base64]] };
+}
+
 /** Sends a body of known length in parts of `partBytes`, each while it is received. */
 export async function sendPartsWhileReceiving(
   body: IncomingBody,
   { length, partBytes, ...options }: PartSenderOptions & { length: number; partBytes: number },
 ): Promise<CompletedPart[]> {
-  const { memory } = options;
+  const { memory, partChecksum } = options;
   const sender = new PartSender(options, (reason) => {
     body.cancel(reason);
     memory.close();
@@ -105,7 +114,7 @@ export async function sendPartsWhileReceiving(
     for (let partNumber = 1, offset = 0; offset < length; partNumber++, offset += partBytes) {
       await sender.slot();
       const size = Math.min(partBytes, length - offset);
-      current = new HeldPart(memory, size);
+      current = new HeldPart(memory, size, false, startChecksum(partChecksum));
       while (current.appendedBytes < size) {
         await memory.room();
         const chunk: Chunk | null = rest ?? (await body.next());
@@ -153,7 +162,7 @@ export async function fillPart(
 export interface WholePartsOptions extends PartSenderOptions {
   readonly partBytes: number;
   readonly maxParts: number;
-  /** The first part, already full, and what was received beyond it. */
+  /** The first part, already full and with its checksum, and what was received beyond it. */
   readonly first: HeldPart;
   readonly rest: Chunk | undefined;
   /** Sets memory aside for one more part, if it is to be had at once. */
@@ -166,7 +175,7 @@ export interface WholePartsOptions extends PartSenderOptions {
  * whole upload; further ones are filled beside it only when memory for them can be set aside at once.
  */
 export async function sendWholeParts(body: IncomingBody, options: WholePartsOptions): Promise<CompletedPart[]> {
-  const { memory, partBytes, maxParts, tryReserve, unreserve } = options;
+  const { memory, partBytes, maxParts, partChecksum, tryReserve, unreserve } = options;
   const sender = new PartSender(options, (reason) => body.cancel(reason));
   let part: HeldPart | undefined = options.first;
   let rest = options.rest;
@@ -181,7 +190,7 @@ export async function sendWholeParts(body: IncomingBody, options: WholePartsOpti
       await sender.slot();
       if (sender.inFlight >= shares && tryReserve()) shares++;
       while (sender.inFlight >= shares) await sender.oneSettled();
-      part = new HeldPart(memory, undefined, true);
+      part = new HeldPart(memory, undefined, true, startChecksum(partChecksum));
       part.setReserved();
       const carried = rest;
       rest = undefined;

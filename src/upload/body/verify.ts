@@ -3,7 +3,7 @@ import { createHash, hash, type Hash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { S3Error } from '../../errors.ts';
 import type { RequestHeaders } from '../../http.ts';
-import type { ChecksumAlgorithm } from '../../storage/storage.ts';
+import type { BodyChecksum, ChecksumAlgorithm } from '../../storage/storage.ts';
 import type { BodyInspector } from '../operation-context.ts';
 
 /** A running digest of a body. */
@@ -131,6 +131,31 @@ function startCrc32(step: (bytes: Uint8Array, previous: number) => number): Dige
       return bytes.toString('base64');
     },
   };
+}
+
+/** A checksum that the client has not sent, made of the bytes on their way to the backend. */
+export class RunningChecksum implements BodyChecksum {
+  readonly algorithm: ChecksumAlgorithm;
+  base64: string | undefined;
+  readonly #digest: Digest;
+
+  constructor(algorithm: ChecksumAlgorithm) {
+    this.algorithm = algorithm;
+    this.#digest = startDigest(algorithm);
+  }
+
+  update(bytes: Uint8Array): void {
+    this.#digest.update(bytes, false);
+  }
+
+  /** Called once, after the last byte. */
+  finish(): void {
+    this.base64 = this.#digest.digest();
+  }
+}
+
+export function startChecksum(algorithm: ChecksumAlgorithm | undefined): RunningChecksum | undefined {
+  return algorithm === undefined ? undefined : new RunningChecksum(algorithm);
 }
 
 export interface VerifierOptions {

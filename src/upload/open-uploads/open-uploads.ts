@@ -8,11 +8,12 @@ import { openJournal, type FoundEntry, type JournalEntry } from './upload-journa
 
 /** How patiently an abort is repeated: at once, then up to a minute apart, for as long as the process lives. */
 const abortRetry = { maxAttempts: Number.POSITIVE_INFINITY, baseDelayMs: 1000, maxDelayMs: 60_000 };
-/** What a failed upload's answer waits for the first abort at most. */
+/** What a failed upload's answer waits for the first abort at most, and the end of the process for the last ones. */
 const firstAbortMs = 10_000;
 /**
  * A part that was on its way when its upload was aborted may bring it back: "it might be necessary to abort a given multipart
- * upload multiple times" (Amazon S3 API Reference, AbortMultipartUpload). So it is aborted once more after this time.
+ * upload multiple times" (Amazon S3 API Reference, AbortMultipartUpload). So it is aborted once more after this time, and stays
+ * in the journal until then.
  */
 const abortAgainMs = 1000;
 /** Folders of processes that end later than our start are found by looking again. */
@@ -71,7 +72,9 @@ export async function createOpenUploads({
 }: OpenUploadsOptions): Promise<OpenUploads> {
   const journal = await openJournal(stateDir);
   const closing = new AbortController();
+  const open = new Set<JournalEntry>();
   const pending = new Set<JournalEntry>();
+  const againUnderWay = new Set<Promise<void>>();
   let sweeping: Promise<void> | undefined;
   let abandoned = 0;
   const timer = setInterval(() => void sweep(), sweepEveryMs).unref();
@@ -101,7 +104,7 @@ export async function createOpenUploads({
         await delay(retryDelayMs(failed, abortRetry), closing.signal);
         if (await tryAbort(entry, closing.signal)) break;
       }
-      events.aborted(entry);
+      gone(entry);
       await forget();
     } catch {
       // The process stops: the next one finds the entry.
@@ -110,13 +113,21 @@ export async function createOpenUploads({
     }
   }
 
-  async function abortOnceMore(entry: JournalEntry): Promise<void> {
-    try {
-      await delay(abortAgainMs, closing.signal);
-      await storageOf(entry.bucketName)?.abortMultipartUpload(entry, closing.signal);
-    } catch {
-      // It is gone, as it should be; or the process stops.
-    }
+  function gone(entry: JournalEntry): void {
+    open.delete(entry);
+    events.aborted(entry);
+  }
+
+  function abortAgainInBackground(entry: JournalEntry, forget: () => Promise<void>): void {
+    const again = abortAgain(entry, forget).finally(() => againUnderWay.delete(again));
+    againUnderWay.add(again);
+  }
+
+  /** What fails, or is cut short by the end of the process, stays in the journal for the next one. */
+  async function abortAgain(entry: JournalEntry, forget: () => Promise<void>): Promise<void> {
+    // A process that stops does it at once.
+    await delay(abortAgainMs, closing.signal).catch(() => undefined);
+    if (await tryAbort(entry, AbortSignal.timeout(firstAbortMs))) await forget();
   }
 
   /** One at a time: with a backend that is away, it may take longer than the next one is off. */
@@ -163,7 +174,7 @@ export async function createOpenUploads({
       return pending.size;
     },
     get journalEntries() {
-      return journal.entries;
+      return open.size;
     },
     get abandoned() {
       return abandoned;
@@ -178,22 +189,26 @@ export async function createOpenUploads({
       });
       // An entry that stays is of an upload that is gone: whoever finds it is told so.
       const forget = () => remove().catch((error: unknown) => events.journalFailed(error));
+      open.add(entry);
       return {
-        completed: forget,
+        async completed() {
+          open.delete(entry);
+          await forget();
+        },
         async abort() {
           if (!(await tryAbort(entry, AbortSignal.timeout(firstAbortMs), { storage }))) {
             void abortInBackground(entry, forget);
             return;
           }
-          events.aborted(entry);
-          void abortOnceMore(entry);
-          await forget();
+          gone(entry);
+          abortAgainInBackground(entry, forget);
         },
       };
     },
     async close() {
       clearInterval(timer);
       closing.abort(new Error('the process stops'));
+      await Promise.all(againUnderWay);
       await journal.close();
     },
   };

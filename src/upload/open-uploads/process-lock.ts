@@ -17,17 +17,35 @@ interface Owner {
   readonly started: string;
 }
 
-/** Marks the folder as this process's own until the process ends. @returns stops the heartbeat. */
-export async function lockFolder(folder: string): Promise<() => void> {
+/** No process has this id: what is its owner's is found at once. */
+const nobody: Owner = { host: idSpace, pid: 0, started: '' };
+
+export interface FolderLock {
+  /** Ends the heartbeat. */
+  stop(): void;
+  /** Leaves the folder to whoever looks for abandoned ones. Never rejects. */
+  release(): Promise<void>;
+}
+
+/** Marks the folder as this process's own until the process ends, or releases it. */
+export async function lockFolder(folder: string): Promise<FolderLock> {
   const path = join(folder, lockFile);
   const owner: Owner = { host: idSpace, pid: process.pid, started: await startOf(process.pid) };
-  await writeFile(path, JSON.stringify(owner), { mode: 0o600 });
+  await writeOwner(path, owner);
   const timer = setInterval(() => {
     const now = new Date();
     utimes(path, now, now).catch(() => undefined);
   }, heartbeatMs);
   timer.unref();
-  return () => clearInterval(timer);
+  return {
+    stop: () => clearInterval(timer),
+    // If it fails, the folder is found when the process has ended.
+    release: () => writeOwner(path, nobody).catch(() => undefined),
+  };
+}
+
+function writeOwner(path: string, owner: Owner): Promise<void> {
+  return writeFile(path, JSON.stringify(owner), { mode: 0o600 });
 }
 
 /** Whether nobody holds the folder any more. A folder that has no readable lock yet is taken as new until its grace is over. */

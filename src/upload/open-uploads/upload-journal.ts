@@ -18,12 +18,11 @@ export interface FoundEntry {
 }
 
 export interface UploadJournal {
-  /** Of this process. */
-  readonly entries: number;
   /** @returns forgets the entry. */
   add(entry: JournalEntry): Promise<() => Promise<void>>;
   /** Entries left behind by processes that are no more. Folders with nothing in them are removed on the way. */
   findAbandoned(): Promise<FoundEntry[]>;
+  /** What is left may be found from now on, even while the process lives. */
   close(): Promise<void>;
 }
 
@@ -32,24 +31,15 @@ export async function openJournal(stateDir: string): Promise<UploadJournal> {
   const root = join(stateDir, 'open-uploads');
   const own = join(root, randomUUID());
   await mkdir(own, { recursive: true, mode: 0o700 });
-  const unlock = await lockFolder(own);
-
-  let entries = 0;
+  const lock = await lockFolder(own);
 
   return {
-    get entries() {
-      return entries;
-    },
     async add(entry) {
       const path = join(own, `${randomUUID()}.json`);
       // Written beside and renamed: a reader never sees half of it.
       await writeFile(`${path}.tmp`, JSON.stringify(entry), { mode: 0o600 });
       await rename(`${path}.tmp`, path);
-      entries++;
-      return async () => {
-        entries--;
-        await rm(path, { force: true });
-      };
+      return () => rm(path, { force: true });
     },
     async findAbandoned() {
       const found: FoundEntry[] = [];
@@ -60,8 +50,9 @@ export async function openJournal(stateDir: string): Promise<UploadJournal> {
       return found;
     },
     async close() {
-      unlock();
-      if (!(await hasEntries(own))) await rm(own, { recursive: true, force: true });
+      lock.stop();
+      if (await hasEntries(own)) await lock.release();
+      else await rm(own, { recursive: true, force: true });
     },
   };
 }

@@ -1,5 +1,8 @@
 // Lets a call go on for a while when the request that asked for it has ended.
 
+/** How long the answer to CreateMultipartUpload is waited for when nobody else waits for it any more. */
+export const createGraceMs = 30_000;
+
 /**
  * @param run is given a signal that is aborted when `signal` has been for `graceMs`, for the same reason.
  * @throws the signal's reason when it is aborted already; else as `run`.

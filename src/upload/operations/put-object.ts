@@ -11,13 +11,11 @@ import { withRetries } from '../body/retry.ts';
 import { fillPart, sendPartsWhileReceiving, sendWholeParts, type PartSenderOptions } from '../body/send-parts.ts';
 import { sendWhole } from '../body/send-whole.ts';
 import { UploadMemory } from '../body/upload-memory.ts';
+import { startChecksum } from '../body/verify.ts';
 import type { OperationContext } from '../operation-context.ts';
-import { splitHeaders, type SplitHeaders } from '../split-headers.ts';
+import { lockChecksum, splitHeaders, wholeHeaders, type SplitHeaders } from '../split-headers.ts';
 import { storedResponse } from '../stored-response.ts';
-import { outlive } from './outlive.ts';
-
-/** How long the answer to CreateMultipartUpload is waited for when nobody else waits for it any more. */
-const createGraceMs = 30_000;
+import { createGraceMs, outlive } from './outlive.ts';
 
 export async function putObject(context: OperationContext, headers: ObjectHeaders): Promise<HttpResponse> {
   const { storage, settings } = context;
@@ -39,11 +37,13 @@ export async function putObject(context: OperationContext, headers: ObjectHeader
 
 function putWhole(context: OperationContext, headers: ObjectHeaders, body: IncomingBody): Promise<Stored> {
   const { object, storage, budget, settings, request } = context;
-  return sendWhole((outgoing, signal) => storage.putObject(object, headers, outgoing, signal), {
+  const { onPut, ownChecksum } = wholeHeaders(headers, body.checksum?.algorithm);
+  return sendWhole((outgoing, signal) => storage.putObject(object, onPut, outgoing, signal), {
     body,
     budget,
     retry: settings.retry,
     signal: request.signal,
+    ownChecksum,
   });
 }
 
@@ -74,10 +74,10 @@ async function putUnknownLength(
   body: IncomingBody,
   partBytes: number,
 ): Promise<Stored> {
-  const { budget, settings, request, storage, object } = context;
+  const { budget, settings, request, storage } = context;
   const shareBytes = Math.min(partBytes, budget.reservableBytes);
   const memory = new UploadMemory(budget);
-  const first = new HeldPart(memory, undefined, true);
+  const first = new HeldPart(memory, undefined, true, startChecksum(lockChecksum(headers)));
   let rest: Chunk | undefined;
   let isReserved = false;
   try {
@@ -94,10 +94,7 @@ async function putUnknownLength(
     }
     if (body.isVerified && rest === undefined) {
       first.end();
-      return await withRetries(() => storage.putObject(object, headers, first.startAttempt(), request.signal), {
-        retry: settings.retry,
-        signal: request.signal,
-      });
+      return await putHeld(context, headers, first);
     }
     const split = splitHeaders(headers);
     return await inMultipartUpload(context, split, (upload) => {
@@ -121,16 +118,31 @@ async function putUnknownLength(
   }
 }
 
+/** A body that was received whole, as one PutObject. */
+function putHeld(
+  { storage, object, settings, request }: OperationContext,
+  headers: ObjectHeaders,
+  held: HeldPart,
+): Promise<Stored> {
+  const { onPut, ownChecksum } = wholeHeaders(headers);
+  const checksum = ownChecksum === undefined ? undefined : held.checksum;
+  return withRetries(() => storage.putObject(object, onPut, held.startAttempt(checksum), request.signal), {
+    retry: settings.retry,
+    signal: request.signal,
+  });
+}
+
 function senderOptions(
   { storage, settings, request }: OperationContext,
   upload: UploadAddress,
-  { onPart }: SplitHeaders,
+  { onPart, partChecksum }: SplitHeaders,
   memory: UploadMemory,
 ): PartSenderOptions {
   return {
     send: (partNumber, body, signal) => storage.uploadPart(upload, partNumber, onPart, body, signal),
     memory,
     concurrentParts: settings.concurrentParts,
+    partChecksum,
     retry: settings.retry,
     signal: request.signal,
   };

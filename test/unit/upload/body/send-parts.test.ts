@@ -1,16 +1,22 @@
 // Bodies on their way from a reader to a backend that is slow, fails, or is tried again: the same bytes arrive, in order,
 // and every byte of memory comes back.
+import { crc32 } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
 import { HeldPart } from '../../../../src/upload/body/held-part.ts';
 import { IncomingBody } from '../../../../src/upload/body/incoming-body.ts';
-import { fillPart, sendPartsWhileReceiving, sendWholeParts } from '../../../../src/upload/body/send-parts.ts';
+import {
+  fillPart,
+  sendPartsWhileReceiving,
+  sendWholeParts,
+  type SendPart,
+} from '../../../../src/upload/body/send-parts.ts';
 import { sendWhole } from '../../../../src/upload/body/send-whole.ts';
 import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
-import { Verifier } from '../../../../src/upload/body/verify.ts';
+import { RunningChecksum, Verifier } from '../../../../src/upload/body/verify.ts';
 import { createPushedBody } from '../../../support/pushed-body.ts';
-import { bytesOf, pushAll, settleMemory, stored, take, tick } from '../../../support/sent-body.ts';
+import { busy, bytesOf, pushAll, settleMemory, stored, take, tick } from '../../../support/sent-body.ts';
 
 const kib = 1024;
 const retry = { maxAttempts: 3, baseDelayMs: 1, maxDelayMs: 2 };
@@ -194,6 +200,74 @@ describe('parts of a body of unknown length', () => {
       ),
       { numRuns: 40 },
     );
+  });
+});
+
+describe('a checksum that is made here', () => {
+  const bytes = bytesOf(1000 * kib);
+  const partBytes = 300 * kib;
+  const crcOf = (part: Uint8Array): string => {
+    const value = Buffer.alloc(4);
+    value.writeUInt32BE(crc32(part));
+    return value.toString('base64');
+  };
+  const completed = [0, 1, 2, 3].map((i) => ({
+    partNumber: i + 1,
+    etag: stored.etag,
+    checksums: [['crc32', crcOf(bytes.subarray(i * partBytes, (i + 1) * partBytes))]],
+  }));
+
+  /** Takes all, says what checksum it was told then, and fails the first attempt at each part. */
+  const createSend = () => {
+    const told: (string | undefined)[][] = [];
+    const send: SendPart = async (partNumber, outgoing) => {
+      await take(outgoing);
+      const attempts = (told[partNumber - 1] ??= []);
+      attempts.push(outgoing.checksum?.base64);
+      if (attempts.length === 1) throw busy;
+      return stored;
+    };
+    return { told, send };
+  };
+
+  test('goes with each part sent while it is received, and with each attempt, and is named in the end', async () => {
+    const { pushed, body, memory, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
+    const { told, send } = createSend();
+    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal, partChecksum: 'crc32' } as const;
+    const sending = sendPartsWhileReceiving(body, { ...options, length: bytes.byteLength, partBytes });
+    await Promise.all([pushAll(pushed, bytes, [70 * kib]), sending]);
+    expect(await sending).toEqual(completed);
+    expect(told).toEqual(completed.map(({ checksums }) => [checksums[0]?.[1], checksums[0]?.[1]]));
+    memory.close();
+  });
+
+  test('goes with each part of a body of unknown length', async () => {
+    const { pushed, body, memory, signal } = setUp(undefined, 64 * 1024 * kib);
+    const { told, send } = createSend();
+    const pushing = pushAll(pushed, bytes, [70 * kib]);
+    const first = new HeldPart(memory, undefined, true, new RunningChecksum('crc32'));
+    const rest = await fillPart(first, body, partBytes);
+    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal, partChecksum: 'crc32' } as const;
+    const held = { partBytes, maxParts: 10, first, rest, tryReserve: () => false, unreserve: () => undefined };
+    expect(await sendWholeParts(body, { ...options, ...held })).toEqual(completed);
+    expect(told).toEqual(completed.map(({ checksums }) => [checksums[0]?.[1], checksums[0]?.[1]]));
+    await pushing;
+    memory.close();
+  });
+
+  test('goes with a body sent whole', async () => {
+    const { pushed, body, memory, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
+    const { told, send } = createSend();
+    const sending = sendWhole((outgoing, stop) => send(1, outgoing, stop), {
+      body,
+      budget,
+      retry,
+      signal: signal.signal,
+      ownChecksum: 'crc32',
+    });
+    await Promise.all([pushAll(pushed, bytes, [70 * kib]), sending]);
+    expect(told).toEqual([[crcOf(bytes), crcOf(bytes)]]);
+    memory.close();
   });
 });
 

@@ -1,4 +1,5 @@
-// What becomes of open uploads when the journal fails, and when the backend is slow while a sweep is under way.
+// What becomes of open uploads when the journal fails, when the process stops between two aborts, and when the backend is
+// slow while a sweep is under way.
 import { mkdirSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
@@ -77,7 +78,7 @@ describe('an entry that cannot be removed', () => {
     const names = await readdir(path.join(journalFolder, own));
     block(path.join(journalFolder, own, names.find((name) => name !== 'process.json') ?? ''));
     await open[end]();
-    expect(events.at(-1)).toBe('journal failed');
+    await expect.poll(() => events.at(-1), { timeout: 5000 }).toBe('journal failed');
   });
 
   test('of another process does not keep the others from being swept, and is tried again', async () => {
@@ -98,6 +99,78 @@ describe('an entry that cannot be removed', () => {
     await openUploads.sweep();
     expect(events.slice(2)).toEqual([`swept ${entries[0]?.uploadId}`]);
     expect(openUploads.abandoned).toBe(0);
+  });
+});
+
+describe('an upload that was aborted', () => {
+  let asked: string[];
+  /** Fails in the attempts whose numbers, from 1, are given. */
+  const failingIn = (...attempts: readonly number[]): Storage => ({
+    ...storage,
+    abortMultipartUpload(upload, signal) {
+      asked.push(upload.uploadId);
+      if (attempts.includes(asked.length)) return Promise.reject(new Error('not now'));
+      return storage.abortMultipartUpload(upload, signal);
+    },
+  });
+  const listJournal = async (): Promise<string[]> => {
+    const names = await readdir(journalFolder, { recursive: true });
+    return names.filter((name) => name.endsWith('.json') && !name.endsWith('process.json'));
+  };
+  beforeEach(() => {
+    asked = [];
+  });
+
+  async function abortOne(watched: Storage): Promise<string> {
+    await start(() => watched);
+    const upload = await openUpload('a');
+    const open = await openUploads.opened('uploads', upload, watched);
+    expect(openUploads.journalEntries).toBe(1);
+    await open.abort();
+    expect(asked).toEqual([upload.uploadId]);
+    expect(openUploads.journalEntries).toBe(0);
+    return upload.uploadId;
+  }
+
+  test('stays in the journal until it is aborted once more', async () => {
+    const uploadId = await abortOne(failingIn());
+    expect(await listJournal()).toHaveLength(1);
+    await expect.poll(listJournal, { timeout: 5000 }).toEqual([]);
+    expect(asked).toEqual([uploadId, uploadId]);
+    expect(events).toEqual([`aborted ${uploadId}`]);
+  });
+
+  test('is aborted once more at once when the process stops', async () => {
+    const uploadId = await abortOne(failingIn());
+    const startedAt = performance.now();
+    await openUploads.close();
+    expect(performance.now() - startedAt).toBeLessThan(900);
+    expect(asked).toEqual([uploadId, uploadId]);
+    expect(await readdir(journalFolder)).toEqual([]);
+    await start(() => storage);
+  });
+
+  test('is left to the next start when it cannot be aborted once more, also to one in the same process', async () => {
+    const uploadId = await abortOne(failingIn(2));
+    await openUploads.close();
+    expect(await listJournal()).toHaveLength(1);
+    await start(() => storage);
+    await openUploads.sweep();
+    expect(events).toEqual([`aborted ${uploadId}`, `abort failed ${uploadId}`, `swept ${uploadId}`]);
+    expect(await listJournal()).toEqual([]);
+  });
+
+  test('stays in the journal when its first abort fails and the process stops', async () => {
+    const watched = failingIn(1, 2, 3);
+    await start(() => watched);
+    const upload = await openUpload('a');
+    await (await openUploads.opened('uploads', upload, watched)).abort();
+    expect(openUploads.abortsPending).toBe(1);
+    expect(openUploads.journalEntries).toBe(1);
+    await openUploads.close();
+    await start(() => storage);
+    await openUploads.sweep();
+    expect(events.at(-1)).toBe(`swept ${upload.uploadId}`);
   });
 });
 

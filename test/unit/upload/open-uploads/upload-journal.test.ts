@@ -56,11 +56,14 @@ describe('the journal', () => {
     await journal.add({ ...entry, uploadId: 'id-2' });
     await forget();
     await journal.close();
-    // A process that ends with an open upload leaves it to be found: this one still lives, so nobody takes it yet.
+    // What is left can be found, although this process still lives: it may start anew within itself.
     const folders = await readdir(join(stateDir, 'open-uploads'));
     expect(folders).toHaveLength(1);
     const files = await readdir(join(stateDir, 'open-uploads', folders[0]!));
     expect(files.filter((name) => name !== 'process.json')).toHaveLength(1);
+    const next = await openJournal(stateDir);
+    expect((await next.findAbandoned()).map((one) => one.entry.uploadId)).toEqual(['id-2']);
+    await next.close();
   });
 });
 
