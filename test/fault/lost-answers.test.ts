@@ -181,3 +181,20 @@ describe('a completion with a condition, made again because its answer was lost'
     await storage.close();
   });
 });
+
+describe('an upload in parts whose completion was made, and its answer lost', () => {
+  test.each<[string, Record<string, string>]>([
+    ['without a condition', {}],
+    ['with one', { 'if-none-match': '*' }],
+  ])('is not said to have failed where the object may not be looked at (%s)', async (_, headers) => {
+    backend.setFault(({ operation, attempt }) => {
+      if (operation === 'CompleteMultipartUpload' && attempt === 1) return { kind: 'lose-answer' };
+      return operation === 'Other' ? { kind: 'answer', status: 403, code: 'AccessDenied' } : undefined;
+    });
+    const body = createRandomBody('parts', 11 * MiB);
+    const answer = await bucket.put(key, body.chunks(), { 'content-length': String(body.sizeBytes), ...headers });
+    expect(answer.status).toBe(503);
+    expect(answer.body).toContain('<Code>ServiceUnavailable</Code>');
+    expect(await bucket.stored.readHash(key)).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  });
+});

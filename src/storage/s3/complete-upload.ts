@@ -4,11 +4,13 @@ import type { CompletedPart as SdkPart, CompleteMultipartUploadOutput } from '@a
 import { S3Error } from '../../errors.ts';
 import type { CompletedPart, Storage, Stored, UploadAddress } from '../storage.ts';
 import type { ControlClient } from './control-client.ts';
-import { headObject, unquoted, type HeadOptions } from './head-object.ts';
+import { lookAtObject, unquoted, type FoundObject, type HeadOptions } from './head-object.ts';
 import { pickShownHeaders } from './header-field.ts';
 
 /** Uploads of which it is remembered that an answer was lost. A caller that gives up leaves one behind: the oldest goes first. */
 const maxRemembered = 1000;
+/** Of an object that an upload may have made which we know nothing of, in milliseconds. */
+const maxAgeMs = 60 * 60 * 1000;
 
 export function createCompleteUpload(client: ControlClient): Storage['completeMultipartUpload'] {
   const lost = new Set<string>();
@@ -16,19 +18,32 @@ export function createCompleteUpload(client: ControlClient): Storage['completeMu
     // Not every service says so itself, or says it first.
     if (parts.some(({ partNumber }, i) => partNumber <= (parts[i - 1]?.partNumber ?? 0)))
       throw new S3Error('InvalidPartOrder');
+    signal.throwIfAborted();
+    const { uploadId } = upload;
+    const options = { headers, signal, trace };
     try {
-      const stored = await complete(client, upload, parts, { headers, signal, trace });
-      lost.delete(upload.uploadId);
+      const stored = await complete(client, upload, parts, options);
+      lost.delete(uploadId);
       return stored;
     } catch (error) {
-      if (!(error instanceof S3Error) || !mayHaveSucceeded(error, lost.has(upload.uploadId))) throw error;
-      const stored = await findStored(client, upload, parts, { headers, signal, trace });
-      lost.delete(upload.uploadId);
+      const wasLost = lost.has(uploadId);
+      const isLost = isLostAnswer(error);
+      // Before the look, which may be given up.
+      if (isLost) remember(lost, uploadId);
+      if (!(error instanceof S3Error) || !mayHaveSucceeded(error, wasLost)) throw error;
+      // While the upload may still be open, another attempt tells more than an old object of the same parts.
+      const stored = await findStored(client, upload, parts, options, wasLost && !isLost);
+      if (stored === 'unknown') throw isLost ? error : new S3Error('ServiceUnavailable', { cause: error });
+      if (stored !== undefined || !isLost) lost.delete(uploadId);
       if (stored !== undefined) return stored;
-      if (error.retryable) remember(lost, upload.uploadId);
       throw error;
     }
   };
+}
+
+/** Of a client that has left, too: it may come back and complete again. */
+function isLostAnswer(error: unknown): boolean {
+  return !(error instanceof S3Error) || (error.retryable && error.code !== 'SlowDown');
 }
 
 function remember(lost: Set<string>, uploadId: string): void {
@@ -64,27 +79,46 @@ async function complete(
 function mayHaveSucceeded(error: S3Error, wasLost: boolean): boolean {
   if (error.code === 'NoSuchUpload') return true;
   if (error.code === 'PreconditionFailed' || error.code === 'ConditionalRequestConflict') return wasLost;
-  return error.retryable && error.code !== 'SlowDown';
+  return isLostAnswer(error);
 }
 
-/** The object, if it is the one that these parts make. */
+/**
+ * The object, if it is the one that these parts make; 'unknown' when nobody can tell.
+ * @param wasLost an earlier attempt's answer was lost, so that the object is expected. Without that, what cannot be looked at is
+ * taken for not there, and an object only counts while it is recent.
+ */
 async function findStored(
   client: ControlClient,
   upload: UploadAddress,
   parts: readonly CompletedPart[],
   options: HeadOptions,
-): Promise<Stored | undefined> {
-  const found = await headObject(client, upload, options);
-  if (found === undefined) return undefined;
-  const { etag, hasOpaqueEtag, headers } = found;
+  wasLost: boolean,
+): Promise<Stored | 'unknown' | undefined> {
+  const found = await lookAtObject(client, upload, options);
+  if (found === 'unseen') return wasLost ? 'unknown' : undefined;
+  if (found === 'nothing' || !(wasLost || isRecent(found.headers))) return undefined;
+  const isOwn = isMadeOf(found, parts);
+  if (isOwn === undefined) return 'unknown';
+  return isOwn ? { etag: found.etag, headers: pickShownHeaders(found.headers) } : undefined;
+}
+
+/**
+ * A client that completes again, because it has lost our answer or another proxy's, finds its object made a moment ago. An older
+ * one of the same parts is another upload's: it lacks this one's metadata, and a made-up upload must not find out what a key
+ * holds. Amazon S3 dates an object from when its upload was created, but answers a completion made again by itself.
+ */
+function isRecent(headers: ReadonlyMap<string, string>): boolean {
+  const nowMs = Date.parse(headers.get('date') ?? '');
+  const modifiedMs = Date.parse(headers.get('last-modified') ?? '');
+  return (Number.isNaN(nowMs) ? Date.now() : nowMs) - modifiedMs <= maxAgeMs;
+}
+
+/** Undefined when its ETag does not tell: under some encryptions it is no MD5, and an object of as many parts may be ours. */
+function isMadeOf({ etag, hasOpaqueEtag }: FoundObject, parts: readonly CompletedPart[]): boolean | undefined {
   const expected = etagOfParts(parts);
-  if (expected !== undefined && unquoted(etag) === expected) {
-    return { etag, headers: pickShownHeaders(headers) };
-  }
-  // Under these encryptions an ETag is no MD5, so that an object of as many parts may be ours: nobody can tell yet.
-  if ((expected === undefined || hasOpaqueEtag) && unquoted(etag).endsWith(`-${parts.length}`))
-    throw new S3Error('ServiceUnavailable', { retryable: true });
-  return undefined;
+  if (expected !== undefined && unquoted(etag) === expected) return true;
+  const tellsNothing = expected === undefined || hasOpaqueEtag;
+  return tellsNothing && unquoted(etag).endsWith(`-${parts.length}`) ? undefined : false;
 }
 
 /** `MD5(MD5 of part 1, MD5 of part 2, …)-N`; undefined when a part's ETag is no MD5. */

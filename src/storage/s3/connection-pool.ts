@@ -104,8 +104,10 @@ export class ConnectionPool {
     return this.#all.size === 0 && this.#waiting.size === 0;
   }
 
-  /** An idle connection, if there is one. */
+  /** An idle connection, if there is one whose time is not over. */
   take(): Connection | undefined {
+    // The sweep runs only now and then, and a server may be about to close what has been idle for longer.
+    this.#closeOld();
     return this.#idle.pop();
   }
 
@@ -279,10 +281,13 @@ export class ConnectionPool {
 
   #closeIdle(): void {
     this.#sweep = undefined;
-    const { keepAliveMs } = this.#options;
-    const oldest = performance.now() - keepAliveMs;
+    this.#closeOld();
+    if (this.#idle.length > 0) this.#sweep = setTimeout(() => this.#closeIdle(), this.#options.keepAliveMs / 2).unref();
+  }
+
+  #closeOld(): void {
+    const oldest = performance.now() - this.#options.keepAliveMs;
     while (this.#idle[0] !== undefined && this.#idle[0].idleSinceMs <= oldest) this.#idle.shift()?.close();
-    if (this.#idle.length > 0) this.#sweep = setTimeout(() => this.#closeIdle(), keepAliveMs / 2).unref();
   }
 }
 

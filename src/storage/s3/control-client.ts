@@ -7,10 +7,12 @@ import type {
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3';
 import type { CallTrace } from '../../call-trace.ts';
+import type { S3Error } from '../../errors.ts';
 import type { ObjectHeaders } from '../storage.ts';
 import type { CredentialSource } from './credential-source.ts';
 import { checkHeaderField } from './header-field.ts';
-import { toS3Error } from './to-s3-error.ts';
+import type { S3Credentials } from './sign-request.ts';
+import { BackendRefusal, toS3Error } from './to-s3-error.ts';
 
 export type Sdk = typeof import('@aws-sdk/client-s3');
 type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
@@ -73,16 +75,29 @@ export function createControlClient(options: ControlClientOptions): ControlClien
       const prepared = command(sdk);
       const answerHeaders = new Map<string, string>();
       addHeaders(prepared, { headers, trace }, answerHeaders);
+      let used: S3Credentials | undefined;
       try {
+        used = await takeCredentials(options.credentials);
         const output = await client.send(prepared, { abortSignal: signal });
         return { output, headers: answerHeaders };
       } catch (error) {
+        const failure = toS3Error(error);
+        if (used !== undefined && hasExpiredCredentials(failure)) options.credentials.discard(used);
         signal.throwIfAborted();
-        throw toS3Error(error);
+        throw failure;
       }
     },
     close: () => client?.destroy(),
   };
+}
+
+function takeCredentials(credentials: CredentialSource): Promise<S3Credentials> {
+  const current = credentials.current();
+  return current === undefined ? credentials.load() : Promise.resolve(current);
+}
+
+function hasExpiredCredentials({ cause }: S3Error): boolean {
+  return cause instanceof BackendRefusal && cause.hasExpiredCredentials;
 }
 
 function createClient(sdk: Sdk, options: ControlClientOptions): S3Client {
@@ -94,7 +109,8 @@ function createClient(sdk: Sdk, options: ControlClientOptions): S3Client {
     region,
     endpoint,
     forcePathStyle,
-    credentials: () => credentials.load(),
+    // Else the SDK keeps what it was given until its expiration, and never learns that it was discarded.
+    credentials: Object.assign(() => takeCredentials(credentials), { memoized: true }),
     // Whoever calls the storage makes the attempts, and a redirect would take our signature to a host that nobody has named.
     maxAttempts: 1,
     followRegionRedirects: false,

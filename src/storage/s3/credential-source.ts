@@ -8,9 +8,10 @@ export interface ExpiringCredentials extends S3Credentials {
 export interface CredentialSource {
   /** Those at hand, while they are good; no promise, for the path that each body takes. */
   current(): S3Credentials | undefined;
+  /** Asks the chain. Rejects with what the chain rejects with. */
   load(): Promise<ExpiringCredentials>;
-  /** The backend says that they have run out: the next `load` asks the chain again. */
-  discard(): void;
+  /** The backend says that these have run out: the next `load` asks the chain anew, unless others are known by now. */
+  discard(used: S3Credentials): void;
 }
 
 // The chain refreshes in the background in the last five minutes, so it is asked again from then on.
@@ -30,27 +31,43 @@ export function createChainSource(loadProvider: () => Promise<Provider>): Creden
   let provider: Promise<Provider> | undefined;
   let known: ExpiringCredentials | undefined;
   let isDiscarded = false;
+  let loading: Promise<ExpiringCredentials> | undefined;
+  const load = async (): Promise<ExpiringCredentials> => {
+    provider ??= loadProvider().catch((error: unknown) => {
+      provider = undefined;
+      throw error;
+    });
+    const provide = await provider;
+    const forceRefresh = isDiscarded;
+    known = await provide(forceRefresh ? { forceRefresh } : undefined);
+    if (forceRefresh) isDiscarded = false;
+    return known;
+  };
   return {
     current() {
       const expiresAtMs = known?.expiration?.getTime() ?? Infinity;
       return expiresAtMs - refreshAheadMs > Date.now() ? known : undefined;
     },
-    async load() {
-      provider ??= loadProvider().catch((error: unknown) => {
-        provider = undefined;
-        throw error;
+    load() {
+      // One for all: while the chain refreshes, it still hands out what was discarded to whoever asks beside.
+      loading ??= load().finally(() => {
+        loading = undefined;
       });
-      const provide = await provider;
-      const forceRefresh = isDiscarded;
-      isDiscarded = false;
-      known = await provide(forceRefresh ? { forceRefresh } : undefined);
-      return known;
+      return loading;
     },
-    discard() {
+    discard(used) {
+      if (known === undefined || !areSame(known, used)) return;
       known = undefined;
       isDiscarded = true;
     },
   };
+}
+
+/** By value: a chain may hand out another object each time. */
+function areSame(a: S3Credentials, b: S3Credentials): boolean {
+  return (
+    a.accessKeyId === b.accessKeyId && a.secretAccessKey === b.secretAccessKey && a.sessionToken === b.sessionToken
+  );
 }
 
 async function loadDefaultChain(region: string): Promise<Provider> {

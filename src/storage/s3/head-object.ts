@@ -1,8 +1,10 @@
 // Looks at the object that is there, to find out whether it is the one that a lost answer spoke of.
+import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import type { CallTrace } from '../../call-trace.ts';
 import { S3Error } from '../../errors.ts';
 import type { ObjectAddress, ObjectHeaders } from '../storage.ts';
-import type { ControlClient } from './control-client.ts';
+import type { ControlAnswer, ControlClient } from './control-client.ts';
+import { BackendRefusal } from './to-s3-error.ts';
 
 export interface FoundObject {
   /** As it was answered, quotes included. */
@@ -26,26 +28,38 @@ const isForReading = /^x-amz-(?:server-side-encryption-customer-.+|expected-buck
 /** @returns undefined when nothing is there, or it cannot be looked at. Rejects with the signal's reason. */
 export async function headObject(
   client: ControlClient,
+  address: ObjectAddress,
+  options: HeadOptions,
+): Promise<FoundObject | undefined> {
+  const found = await lookAtObject(client, address, options);
+  return typeof found === 'string' ? undefined : found;
+}
+
+/** @returns 'unseen' when nobody can tell what is there: it may not be looked at, or the call failed. Rejects with the signal's reason. */
+export async function lookAtObject(
+  client: ControlClient,
   { bucket, key }: ObjectAddress,
   { headers, signal, trace }: HeadOptions,
-): Promise<FoundObject | undefined> {
-  const answer = await client
-    .call({
-      command: (sdk) => new sdk.HeadObjectCommand({ Bucket: bucket, Key: key }),
-      headers: new Map([...headers].filter(([name]) => isForReading.test(name))),
-      signal,
-      // What is answered here is not the answer to the call that is traced.
-      trace: trace && { fields: trace.fields },
-    })
-    .catch((error: unknown) => {
-      signal.throwIfAborted();
-      if (error instanceof S3Error) return undefined;
-      throw error;
-    });
-  const etag = answer?.output.ETag;
-  if (answer === undefined || etag === undefined) return undefined;
-  const { headers: answered, output } = answer;
-  return { etag, hasOpaqueEtag: isOpaque(answered), sizeBytes: output.ContentLength, headers: answered };
+): Promise<FoundObject | 'nothing' | 'unseen'> {
+  const call = client.call({
+    command: (sdk) => new sdk.HeadObjectCommand({ Bucket: bucket, Key: key }),
+    headers: new Map([...headers].filter(([name]) => isForReading.test(name))),
+    signal,
+    // What is answered here is not the answer to the call that is traced.
+    trace: trace && { fields: trace.fields },
+  });
+  try {
+    return toFound(await call);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof S3Error)) throw error;
+    return error.cause instanceof BackendRefusal && error.cause.status === 404 ? 'nothing' : 'unseen';
+  }
+}
+
+function toFound({ headers, output }: ControlAnswer<HeadObjectCommandOutput>): FoundObject | 'unseen' {
+  const { ETag: etag, ContentLength: sizeBytes } = output;
+  return etag === undefined ? 'unseen' : { etag, hasOpaqueEtag: isOpaque(headers), sizeBytes, headers };
 }
 
 // Amazon S3 API Reference, "Object": the ETag is no MD5 digest for SSE-C and SSE-KMS.

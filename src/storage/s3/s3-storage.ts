@@ -92,7 +92,7 @@ export function createS3Storage(options: S3StorageOptions): Storage {
       trace?.onAnswer?.({ status: answer.status, requestId: answer.headers.get('x-amz-request-id') });
       if (answer.status === 200) return toStored(answer);
       const refusal = readRefusal(answer);
-      if (refusal.hasExpiredCredentials) credentials.discard();
+      if (refusal.hasExpiredCredentials) credentials.discard(signer);
       throw toS3Error(refusal);
     } catch (error) {
       lostPuts.noteFailure(request.headers, error);

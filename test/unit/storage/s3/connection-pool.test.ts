@@ -1,5 +1,5 @@
 // Connections are used again, shared fairly, and given up in time.
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   ConnectionLost,
   ConnectionPool,
@@ -110,6 +110,24 @@ describe('an idle connection', () => {
     }
     expect(await backend.connections[0]?.ended).toBe('end');
     expect(used.isOpen).toBe(true);
+    await until(() => pool.isUnused);
+  });
+
+  test('is not taken after its time, though nobody has closed it yet', async () => {
+    const { port } = await startBackend();
+    const pool = createPool(port, { keepAliveMs: 5000 });
+    const [older, newer] = [await pool.wait().connection, await pool.wait().connection];
+    const now = vi.spyOn(performance, 'now').mockReturnValue(1_000_000);
+    cleanups.push(() => now.mockRestore());
+    pool.release(older);
+    now.mockReturnValue(1_000_001);
+    pool.release(newer);
+    now.mockReturnValue(1_005_000);
+    expect(pool.take()).toBe(newer);
+    expect(older.isOpen).toBe(false);
+    pool.release(newer);
+    now.mockReturnValue(1_010_000);
+    expect(pool.take()).toBeUndefined();
     await until(() => pool.isUnused);
   });
 });

@@ -1,7 +1,7 @@
 // The calls that the SDK makes for us: what is sent, what is made of the answers, and completing when an answer is lost.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createS3Storage, type S3StorageOptions } from '../../../../src/storage/s3/s3-storage.ts';
 import type { CompletedPart, Storage } from '../../../../src/storage/storage.ts';
 
@@ -183,8 +183,20 @@ const parts: CompletedPart[] = partEtags.map((md5, i) => ({ partNumber: i + 1, e
 /** MD5 of the two digests above, of "a" and "b". */
 const wholeEtag = '"96e024ba2074fe77e8e965ba43a704be-2"';
 const upload = { bucket: 'bucket', key: 'k', uploadId: 'u' };
-const head = (etag: string, headers: Record<string, string> = {}): Answer => reply(200, '', { etag, ...headers });
+const agoMs = (ms: number): Record<string, string> => ({ 'last-modified': new Date(Date.now() - ms).toUTCString() });
+const minuteMs = 60_000;
+/** Of an object that was made a minute ago. */
+const head = (etag: string, headers: Record<string, string> = {}): Answer =>
+  reply(200, '', { etag, ...agoMs(minuteMs), ...headers });
 const isGone = refuse(404, 'NoSuchUpload');
+const opaqueEtag = '"00000000000000000000000000000000-2"';
+/** Answers to a HEAD that leave open what is there. */
+const blindLooks: [string, Answer][] = [
+  ['may not be asked for', reply(403, '')],
+  ['cannot be asked for', cut],
+  ['is not told of', reply(503, '')],
+  ['has an ETag that says nothing', head(opaqueEtag, { 'x-amz-server-side-encryption': 'aws:kms' })],
+];
 
 describe('completeMultipartUpload', () => {
   test('sends the parts and their checksums, and tells what the document says', async () => {
@@ -260,10 +272,91 @@ describe('completeMultipartUpload', () => {
   test.each([
     { 'x-amz-server-side-encryption': 'aws:kms' },
     { 'x-amz-server-side-encryption-customer-algorithm': 'AES256' },
-  ])('where an ETag says nothing, nobody can tell yet: %j', async (headers) => {
-    const { storage } = await setUp([isGone, head('"00000000000000000000000000000000-2"', headers)]);
+  ])('where an ETag says nothing, nobody can tell: %j', async (headers) => {
+    const { storage } = await setUp([isGone, head(opaqueEtag, headers)]);
     const completing = storage.completeMultipartUpload(upload, parts, new Map(), never);
-    await expect(completing).rejects.toMatchObject({ code: 'ServiceUnavailable', retryable: true });
+    await expect(completing).rejects.toMatchObject({ code: 'ServiceUnavailable', retryable: false });
+  });
+
+  const refusals: [string, Answer][] = [
+    ['NoSuchUpload', isGone],
+    ['PreconditionFailed', refuse(412, 'PreconditionFailed')],
+    ['ConditionalRequestConflict', refuse(409, 'ConditionalRequestConflict')],
+  ];
+
+  test.each(refusals.flatMap(([code, refusal]) => blindLooks.map(([look, seen]) => ({ code, refusal, look, seen }))))(
+    'after a lost answer, $code is no failure while the object $look; once it can be seen it is known',
+    async ({ refusal, seen }) => {
+      const { storage } = await setUp([cut, seen, refusal, seen, refusal, seen, refusal, head(wholeEtag)]);
+      const complete = () => storage.completeMultipartUpload(upload, parts, new Map([['if-none-match', '*']]), never);
+      await expect(complete()).rejects.toMatchObject({ code: 'ServiceUnavailable', retryable: true });
+      for (let i = 0; i < 2; i++)
+        await expect(complete()).rejects.toMatchObject({ code: 'ServiceUnavailable', status: 503, retryable: false });
+      await expect(complete()).resolves.toMatchObject({ etag: wholeEtag });
+    },
+  );
+
+  test.each(refusals)(
+    'after a lost answer, %s counts where nothing is there, or another object',
+    async (code, refusal) => {
+      for (const seen of [reply(404, ''), head('"96e024ba2074fe77e8e965ba43a704be"')]) {
+        const { storage } = await setUp([cut, seen, refusal, seen]);
+        const complete = () => storage.completeMultipartUpload(upload, parts, new Map([['if-none-match', '*']]), never);
+        await expect(complete()).rejects.toMatchObject({ retryable: true });
+        await expect(complete()).rejects.toMatchObject({ code });
+      }
+    },
+  );
+
+  test('an answer is lost also to a client that leaves before it', async () => {
+    const stop = new AbortController();
+    const { storage } = await setUp([() => stop.abort(new Error('the client left')), isGone, reply(403, '')]);
+    const complete = (signal: AbortSignal) => storage.completeMultipartUpload(upload, parts, new Map(), signal);
+    await expect(complete(stop.signal)).rejects.toThrow('the client left');
+    await expect(complete(never)).rejects.toMatchObject({ code: 'ServiceUnavailable', status: 503 });
+  });
+
+  test.each<[string, Record<string, string>, string]>([
+    ['is old', agoMs(61 * minuteMs), wholeEtag],
+    ['has no date', { 'last-modified': '' }, wholeEtag],
+    [
+      'is old and has an ETag that says nothing',
+      { ...agoMs(61 * minuteMs), 'x-amz-server-side-encryption': 'aws:kms' },
+      opaqueEtag,
+    ],
+  ])('an upload of which nothing is known is gone, whatever object of its parts %s', async (_, headers, etag) => {
+    const { storage } = await setUp([isGone, head(etag, { 'x-amz-version-id': 'OLD', ...headers })]);
+    const completing = storage.completeMultipartUpload(upload, parts, new Map(), never);
+    await expect(completing).rejects.toMatchObject({ code: 'NoSuchUpload', status: 404 });
+  });
+
+  test("an object's age is told by the backend's clock", async () => {
+    const [date, modified] = ['Thu, 01 Jan 2026 01:00:00 GMT', 'Thu, 01 Jan 2026 00:00:01 GMT'];
+    const { storage } = await setUp([isGone, head(wholeEtag, { date, 'last-modified': modified })]);
+    const stored = await storage.completeMultipartUpload(upload, parts, new Map(), never);
+    expect(stored.etag).toBe(wholeEtag);
+  });
+
+  test('an old object of the same parts is not taken for that of a lost answer while the upload may be open', async () => {
+    const old = head(wholeEtag, { 'x-amz-version-id': 'OLD', ...agoMs(61 * minuteMs) });
+    const { storage } = await setUp([
+      cut,
+      old,
+      reply(200, `<CompleteMultipartUploadResult><ETag>${wholeEtag}</ETag></CompleteMultipartUploadResult>`, {
+        'x-amz-version-id': 'NEW',
+      }),
+    ]);
+    const complete = () => storage.completeMultipartUpload(upload, parts, new Map(), never);
+    await expect(complete()).rejects.toMatchObject({ code: 'ServiceUnavailable', retryable: true });
+    const stored = await complete();
+    expect(stored.headers.get('x-amz-version-id')).toBe('NEW');
+  });
+
+  test('after a lost answer an object counts however old it is, once the upload is gone', async () => {
+    const { storage } = await setUp([cut, reply(403, ''), isGone, head(wholeEtag, agoMs(61 * minuteMs))]);
+    const complete = () => storage.completeMultipartUpload(upload, parts, new Map(), never);
+    await expect(complete()).rejects.toMatchObject({ retryable: true });
+    await expect(complete()).resolves.toMatchObject({ etag: wholeEtag });
   });
 
   test('a condition that fails on the object of an earlier attempt does not count', async () => {
@@ -279,6 +372,29 @@ describe('completeMultipartUpload', () => {
     const completing = storage.completeMultipartUpload(upload, parts, new Map([['if-none-match', '*']]), never);
     await expect(completing).rejects.toMatchObject({ code: 'PreconditionFailed', status: 412 });
     expect(seen).toHaveLength(1);
+  });
+});
+
+describe('credentials of a chain', () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  test('are asked for anew once a call was refused for them, and the others then use what it found', async () => {
+    const list = reply(200, '<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>');
+    const { storage, seen } = await setUp([list, refuse(400, 'ExpiredToken'), list], { credentials: undefined });
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'first');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+    // The SDK keeps credentials of its own accord as long as this allows.
+    vi.stubEnv('AWS_CREDENTIAL_EXPIRATION', new Date(Date.now() + 60 * minuteMs).toISOString());
+    const listParts = () => storage.listParts(upload, { maxParts: 2, partNumberMarker: 0 }, new Map(), never);
+    await listParts();
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'second');
+    await expect(listParts()).rejects.toMatchObject({ code: 'ServiceUnavailable', retryable: true });
+    await listParts();
+    await listParts();
+    const ids = seen.map(({ headers }) => /Credential=(\w+)/.exec(headers.authorization ?? '')?.[1]);
+    expect(ids).toEqual(['first', 'first', 'second', 'second']);
   });
 });
 

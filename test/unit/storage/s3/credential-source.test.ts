@@ -29,7 +29,7 @@ function startChain(lifetimeMs?: number) {
 test('configured credentials are always at hand', async () => {
   const configured = { accessKeyId: 'a', secretAccessKey: 'b' };
   const source = createCredentialSource(configured, 'us-east-1');
-  source.discard();
+  source.discard(configured);
   expect(source.current()).toBe(configured);
   expect(await source.load()).toBe(configured);
 });
@@ -56,12 +56,60 @@ test('the chain is asked again from five minutes before they run out', async () 
 
 test('what the backend refused as run out is asked for anew, once', async () => {
   const { source, asked } = startChain();
-  await source.load();
-  source.discard();
+  source.discard(await source.load());
   expect(source.current()).toBeUndefined();
   await source.load();
   await source.load();
   expect(asked).toEqual([false, true, false]);
+});
+
+test('what is refused late does not throw away what was found meanwhile', async () => {
+  const { source, asked } = startChain();
+  const { accessKeyId, secretAccessKey } = await source.load();
+  // The same in another object, as chains give it.
+  const used = { accessKeyId, secretAccessKey };
+  source.discard(used);
+  source.discard(used);
+  await source.load();
+  source.discard(used);
+  expect(source.current()).toMatchObject({ accessKeyId: 'key-2' });
+  await source.load();
+  expect(asked).toEqual([false, true, false]);
+});
+
+test('all who ask while the chain refreshes are given what it finds', async () => {
+  const { source, asked } = startChain();
+  source.discard(await source.load());
+  const found = await Promise.all([source.load(), source.load(), source.load()]);
+  expect(found.map(({ accessKeyId }) => accessKeyId)).toEqual(['key-2', 'key-2', 'key-2']);
+  expect(asked).toEqual([false, true]);
+});
+
+test('what is refused while the chain is being asked is asked for anew after that', async () => {
+  const asked: boolean[] = [];
+  const used = { accessKeyId: 'a', secretAccessKey: 'b' };
+  const source = createChainSource(async () => async (options) => {
+    asked.push(options?.forceRefresh ?? false);
+    if (asked.length === 2) source.discard(used);
+    return used;
+  });
+  await source.load();
+  await source.load();
+  await source.load();
+  expect(asked).toEqual([false, false, true]);
+});
+
+test('a refresh that fails is made up for at the next', async () => {
+  const asked: boolean[] = [];
+  const source = createChainSource(async () => async (options) => {
+    asked.push(options?.forceRefresh ?? false);
+    if (asked.length === 2) throw new Error('the chain is away');
+    return { accessKeyId: 'a', secretAccessKey: 'b' };
+  });
+  source.discard(await source.load());
+  await expect(source.load()).rejects.toThrow('the chain is away');
+  await source.load();
+  expect(asked).toEqual([false, true, true]);
 });
 
 test('a chain that could not be loaded is tried again', async () => {
