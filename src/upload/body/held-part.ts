@@ -7,6 +7,8 @@ import type { RunningChecksum } from './verify.ts';
 
 /** A client that sends in crumbs would make more bookkeeping than bytes: such a part is not kept. */
 const maxKeptChunks = 4096;
+/** Places of entries that have been given back, from the first on, are kept until there are so many. */
+const maxGonePlaces = 1024;
 /** Made once: every part ends by being closed, and a stack trace for each would cost more than all else of it. */
 const closed = new Error('the part is closed');
 const superseded = new Error('the part is being sent again');
@@ -55,8 +57,12 @@ export class HeldPart {
   #isReserved = false;
   #length: number | undefined;
   #appendedBytes = 0;
+  /** From the one with the number `#base` on. */
   readonly #entries: (Entry | undefined)[] = [];
-  /** Entries before this one have been handed to the present attempt. */
+  #base = 0;
+  /** Leading places whose entries have been given back. */
+  #gone = 0;
+  /** Entries before the one with this number have been handed to the present attempt. */
   #next = 0;
   #attempt = 0;
   /** True while every byte from the first is still here. */
@@ -116,7 +122,7 @@ export class HeldPart {
     this.#memory.held(chunk.bytes.byteLength);
     if (this.#isReserved) this.#memory.covered(chunk.bytes.byteLength);
     this.#appendedBytes += chunk.bytes.byteLength;
-    const last = this.#entries.length > this.#next ? this.#entries.at(-1) : undefined;
+    const last = this.#end > this.#next ? this.#entries.at(-1) : undefined;
     const joined = last === undefined || last.lent > 0 || last.kept ? undefined : joinAdjacent(last.bytes, chunk.bytes);
     if (last === undefined || joined === undefined) {
       this.#entries.push({ bytes: chunk.bytes, chunk, lent: 0, kept: false });
@@ -154,8 +160,8 @@ export class HeldPart {
     if (!this.canBeSent) throw new Error('the part is no longer whole');
     this.#waiting?.reject(superseded);
     this.#waiting = undefined;
-    for (let i = 0; i < this.#next; i++) {
-      const entry = this.#entries[i];
+    for (let i = this.#base; i < this.#next; i++) {
+      const entry = this.#entryAt(i);
       // It must be sent again: until then it cannot be given back.
       if (entry !== undefined) this.#setKept(entry, false);
     }
@@ -168,9 +174,7 @@ export class HeldPart {
   dropKept(): void {
     if (!this.#isKept || this.#isWhole) return;
     this.#isKept = false;
-    for (let i = 0; i < this.#next; i++) {
-      if (this.#entries[i]?.lent === 0) this.#giveBack(i);
-    }
+    this.#giveBackTaken();
   }
 
   /** Gives everything back. Called once no attempt is under way. */
@@ -178,8 +182,8 @@ export class HeldPart {
     this.#isClosed = true;
     this.fail(closed);
     this.#isKept = false;
-    this.#next = this.#entries.length;
-    for (let i = 0; i < this.#entries.length; i++) if (this.#entries[i]?.lent === 0) this.#giveBack(i);
+    this.#next = this.#end;
+    this.#giveBackTaken();
     this.#memory.leave(this);
   }
 
@@ -204,7 +208,7 @@ export class HeldPart {
 
   #take(): Chunk | null | undefined {
     const index = this.#next;
-    const entry = this.#entries[index];
+    const entry = this.#entryAt(index);
     if (entry === undefined) return this.#ended ? null : undefined;
     this.#next++;
     entry.lent++;
@@ -229,10 +233,33 @@ export class HeldPart {
     this.#memory.kept(kept ? entry.bytes.byteLength : -entry.bytes.byteLength);
   }
 
+  /** The number after that of the last entry. */
+  get #end(): number {
+    return this.#base + this.#entries.length;
+  }
+
+  #entryAt(index: number): Entry | undefined {
+    return this.#entries[index - this.#base];
+  }
+
+  #giveBackTaken(): void {
+    for (let i = this.#base; i < this.#next; i++) if (this.#entryAt(i)?.lent === 0) this.#giveBack(i);
+  }
+
+  /** In crumbs, a part has more entries than there may be places for: those in front are dropped once they are many. */
+  #forget(index: number): void {
+    this.#entries[index - this.#base] = undefined;
+    while (this.#base + this.#gone < this.#next && this.#entries[this.#gone] === undefined) this.#gone++;
+    if (this.#gone < maxGonePlaces) return;
+    this.#entries.splice(0, this.#gone);
+    this.#base += this.#gone;
+    this.#gone = 0;
+  }
+
   #giveBack(index: number): void {
-    const entry = this.#entries[index];
+    const entry = this.#entryAt(index);
     if (entry === undefined) return;
-    this.#entries[index] = undefined;
+    this.#forget(index);
     this.#setKept(entry, false);
     const byteLength = entry.bytes.byteLength;
     if (this.#isReserved) this.#memory.covered(-byteLength);

@@ -1,4 +1,6 @@
 // A part between the client and the backend: every attempt gets all of it, and what is kept is given back when memory is wanted.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { Chunk } from '../../../../src/http.ts';
@@ -46,6 +48,50 @@ async function send(attempt: OutgoingBody, count = Number.POSITIVE_INFINITY): Pr
   }
   return sent;
 }
+
+describe('crumbs', () => {
+  test('are sent in their order and given back once each, in whatever order the backend takes them', async () => {
+    const { memory, part } = setUp();
+    const released = new Map<number, number>();
+    const attempt = part.startAttempt();
+    const sent: number[] = [];
+    let appended = 0;
+    for (let round = 0; round < 100; round++) {
+      for (let i = 0; i < 100; i++, appended++) {
+        const number = appended;
+        const bytes = Buffer.from([number % 251]);
+        part.append({ bytes, release: () => void released.set(number, (released.get(number) ?? 0) + 1) });
+      }
+      const chunks = await Promise.all(Array.from({ length: 90 }, () => read(attempt)));
+      sent.push(...chunks.map(({ bytes }) => bytes[0] ?? -1));
+      for (const chunk of [...chunks.slice(30), ...chunks.slice(0, 30).toReversed()]) chunk.release();
+    }
+    expect(sent).toEqual(sent.map((_, index) => index % 251));
+    part.close();
+    memory.close();
+    expect([...released.values()].filter((times) => times !== 1)).toEqual([]);
+    expect(released.size).toBe(appended);
+  });
+
+  test('that have been given back take no room', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const { part } = setUp();
+    const attempt = part.startAttempt();
+    const crumb = { bytes: new Uint8Array(1), release: () => {} };
+    const pass = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        part.append(crumb);
+        (await read(attempt)).release();
+      }
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = await pass(10_000);
+    expect((await pass(1_000_000)) - before).toBeLessThan(4 * 1024 * 1024);
+    part.close();
+  });
+});
 
 describe('a checksum made here', () => {
   const crcOf = (bytes: Buffer): string => {
