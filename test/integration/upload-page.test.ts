@@ -233,13 +233,14 @@ test('what was cancelled while the page could tell nobody is ended at the next v
   for (const name of ['late-1.bin', 'late-2.bin'])
     await chooseFiles(page, await ui.makeFile(name, createRandomBody(name, 64 * mib)));
   await startUpload(page);
-  await waitFor(async () => (await openUploadsOf('late-')).length === 2, 60_000);
+  const notes = `JSON.parse(localStorage.getItem('mizuchi-open-uploads') ?? '[]')`;
+  // The backend has them before the page has heard of their ids.
+  await waitFor(async () => (await page.evaluate(`${notes}.length`)) === 2, 60_000);
   await ui.network.setEnabled(false);
   await page.getByRole('button', { name: 'Cancel: late-1.bin' }).click();
   await findRow(page, 'late-1.bin').waitFor({ state: 'detached' });
   // Only now is it sure that the page has noted it, and cannot tell the server before it is closed.
-  const isNoted = `JSON.parse(localStorage.getItem('mizuchi-open-uploads')).some((one) => one.isCancelled)`;
-  await waitFor(async () => Boolean(await page.evaluate(isNoted)));
+  await waitFor(async () => Boolean(await page.evaluate(`${notes}.some((one) => one.isCancelled)`)));
   await page.goto('about:blank');
   await ui.network.setEnabled(true);
   await slow.remove();
