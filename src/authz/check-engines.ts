@@ -30,7 +30,7 @@ export async function checkEngines(
 }
 
 /** Any answer but one of those that a server, or one before it, gives while it is not itself. */
-export function isLasting(error: unknown): boolean {
+function isLasting(error: unknown): boolean {
   const status = error instanceof OpaFault || error instanceof OpenFgaFault ? error.status : undefined;
   return status !== undefined && status < 500 && status !== 408 && status !== 429;
 }

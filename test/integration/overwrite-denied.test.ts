@@ -10,14 +10,11 @@ import {
   type PolicyBuckets,
   type StoredView,
 } from '../support/policy-buckets.ts';
+import { elf, large, png } from '../support/typed-bodies.ts';
 import { createRandomBody } from '../support/random-body.ts';
 
 const mib = 1024 * 1024;
-const png = Buffer.concat([Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), Buffer.alloc(2000, 7)]);
-const elf = Buffer.concat([Buffer.from('7f454c4602010100', 'hex'), Buffer.alloc(2000)]);
 const bytesOf = (seed: string, size: number): Buffer => createRandomBody(seed, size).bytes();
-/** Two parts' worth. */
-const large = (head: Buffer): Buffer => Buffer.concat([head, bytesOf('large', 6 * mib)]);
 const buckets = { new: { upload: { multipart_threshold: 5 * mib, part_size: 5 * mib, overwrite: 'deny' } } };
 
 describe.each([

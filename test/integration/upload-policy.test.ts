@@ -10,20 +10,17 @@ import {
   type Sender,
   type StoredView,
 } from '../support/policy-buckets.ts';
+import { elf, large, png } from '../support/typed-bodies.ts';
 import { createRandomBody } from '../support/random-body.ts';
 import { openRawConnection } from '../support/raw-connection.ts';
 import { presignS3Url } from '../support/sign-s3-request.ts';
 import { createToken } from '../support/start-proxy.ts';
 
 const mib = 1024 * 1024;
-const png = Buffer.concat([Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), Buffer.alloc(2000, 7)]);
-const elf = Buffer.concat([Buffer.from('7f454c4602010100', 'hex'), Buffer.alloc(2000)]);
 const html = Buffer.from('<!doctype html><script>alert(1)</script>');
 const aliceKey = { accessKey: 'AKIDALICE', secretKey: 'a-secret-key-of-alice-1234', region: 'us-east-1' };
 const parts = { multipart_threshold: 5 * mib, part_size: 5 * mib };
 const bytesOf = (seed: string, size: number): Buffer => createRandomBody(seed, size).bytes();
-/** Two parts' worth, with a type's own first bytes. */
-const large = (head: Buffer): Buffer => Buffer.concat([head, bytesOf('large', 6 * mib)]);
 
 const buckets = {
   'by-sub': { upload: { ...parts, key_prefix: '{sub}/' } },

@@ -40,6 +40,15 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
     known.set(credential.accessKey, { credential, keyOf: createSigningKeys(credential.secretKey, config) });
   }
 
+  /** The request has waited since it was verified, and what has expired may be forgotten. */
+  async function claim(
+    presented: PresentedSignature,
+    { expiresAtMs, ...signed }: { timestamp: string; signedAtMs: number; expiresAtMs: number },
+  ): Promise<void> {
+    checkTime(presented, signed, config.maxClockSkewMs);
+    await replays.claim(presented.signature, expiresAtMs);
+  }
+
   return async (request, presented) => {
     const timestamp = presented.form === 'query' ? presented.timestamp : readTimestamp(request.headers);
     const signedAtMs = checkScope(presented, timestamp, config);
@@ -62,17 +71,12 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
       startChunkSignatures({ ...key, timestamp, seedSignature: presented.signature }),
     );
     const { subject, accessKey: accessKeyId } = found.credential;
-    const claim = async (): Promise<void> => {
-      // The request has waited since, and what has expired may be forgotten.
-      checkTime(presented, { timestamp, signedAtMs }, config.maxClockSkewMs);
-      await replays.claim(presented.signature, expiresAtMs);
-    };
     return {
       principal: { kind: 'sigv4', subject, accessKeyId, expiresAtMs },
       payload,
       headers,
       isByCookie: false,
-      claim: config.rejectReplays ? claim : undefined,
+      claim: config.rejectReplays ? () => claim(presented, { timestamp, signedAtMs, expiresAtMs }) : undefined,
     };
   };
 }
