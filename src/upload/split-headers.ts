@@ -1,15 +1,16 @@
-// The header fields of a PutObject on the calls that it becomes: one, or several when it goes in parts; and the checksum that S3
-// wants beside them.
+// The header fields of a PutObject on the calls that it becomes: one, or several when it goes in parts; and the checksums beside them.
 import type { ChecksumAlgorithm, ObjectHeaders } from '../storage/storage.ts';
+import { isCrc, type CrcAlgorithm } from './body/crc.ts';
+import { checksumAlgorithms } from './body/verify.ts';
 
 export interface SplitHeaders {
   readonly onCreate: ObjectHeaders;
   readonly onPart: ObjectHeaders;
   readonly onComplete: ObjectHeaders;
-  /** What each part must carry; undefined when it need not have any. */
-  readonly partChecksum: ChecksumAlgorithm | undefined;
 }
 
+/** Where the client has sent no checksum that can serve, and one must be. */
+const ownAlgorithm = 'crc32';
 const conditions = new Set(['if-match', 'if-none-match']);
 /** SSE-C keys and the bucket's owner are stated on every call (API reference of UploadPart and CompleteMultipartUpload). */
 const isOnEveryCall = (name: string) =>
@@ -17,43 +18,49 @@ const isOnEveryCall = (name: string) =>
 /** Digests of the whole body: verified here while it streams, and of no meaning to any single part. */
 const isWholeDigest = (name: string) => name === 'content-md5' || name.startsWith('x-amz-checksum-');
 
-/**
- * S3 wants a checksum of every body that comes with locks: "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part
- * requests with Object Lock parameters", and the same for Put Object.
- * @returns the one that is made here where the client's cannot serve.
- */
-export function lockChecksum(headers: ObjectHeaders): ChecksumAlgorithm | undefined {
-  for (const name of headers.keys()) if (name.startsWith('x-amz-object-lock-')) return 'crc32';
-  return undefined;
+function isLocked(headers: ObjectHeaders): boolean {
+  for (const name of headers.keys()) if (name.startsWith('x-amz-object-lock-')) return true;
+  return false;
 }
 
 /**
  * API reference of PutObject: "The Content-MD5 or x-amz-sdk-checksum-algorithm header is required for any request to upload an
  * object with a retention period". AWS's SDKs send it with every trailing checksum.
  */
-function announceChecksum(headers: ObjectHeaders, algorithm: ChecksumAlgorithm): ObjectHeaders {
+export function announceChecksum(headers: ObjectHeaders, algorithm: ChecksumAlgorithm): ObjectHeaders {
   return new Map([...headers, ['x-amz-sdk-checksum-algorithm', algorithm.toUpperCase()]]);
 }
 
 /**
- * The header fields of a body that goes as one.
+ * The header fields of a body that goes as one. S3 wants a checksum of every body that comes with locks.
  * @param trailing the algorithm of the client's checksum behind its body.
  * @returns what they are, and the checksum that must be made here because the client has sent none.
  */
 export function wholeHeaders(
   headers: ObjectHeaders,
   trailing?: ChecksumAlgorithm,
-): { readonly onPut: ObjectHeaders; readonly ownChecksum: ChecksumAlgorithm | undefined } {
-  const wanted = lockChecksum(headers);
-  if (wanted === undefined || [...headers.keys()].some(isWholeDigest))
-    return { onPut: headers, ownChecksum: undefined };
+): { readonly onPut: ObjectHeaders; readonly ownChecksum: CrcAlgorithm | undefined } {
+  if (!isLocked(headers) || [...headers.keys()].some(isWholeDigest)) return { onPut: headers, ownChecksum: undefined };
   return {
-    onPut: announceChecksum(headers, trailing ?? wanted),
-    ownChecksum: trailing === undefined ? wanted : undefined,
+    onPut: announceChecksum(headers, trailing ?? ownAlgorithm),
+    ownChecksum: trailing === undefined ? ownAlgorithm : undefined,
   };
 }
 
-export function splitHeaders(headers: ObjectHeaders): SplitHeaders {
+/**
+ * The checksum with which a body that is cut into parts can be stored: the client's, where it is a CRC, as those of the parts make
+ * that of the whole; or one of ours, where locks demand one: "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part
+ * requests with Object Lock parameters".
+ * @param trailing the algorithm of the client's checksum behind its body.
+ */
+export function checksumOfParts(headers: ObjectHeaders, trailing?: ChecksumAlgorithm): CrcAlgorithm | undefined {
+  const sent = trailing ?? checksumAlgorithms.find((algorithm) => headers.has(`x-amz-checksum-${algorithm}`));
+  if (sent !== undefined && isCrc(sent)) return sent;
+  return isLocked(headers) ? ownAlgorithm : undefined;
+}
+
+/** @param checksum as of `checksumOfParts`. */
+export function splitHeaders(headers: ObjectHeaders, checksum?: CrcAlgorithm): SplitHeaders {
   const onCreate = new Map<string, string>();
   const onPart = new Map<string, string>();
   const onComplete = new Map<string, string>();
@@ -66,8 +73,30 @@ export function splitHeaders(headers: ObjectHeaders): SplitHeaders {
       onCreate.set(name, value);
     }
   }
-  const partChecksum = lockChecksum(headers);
-  if (partChecksum === undefined) return { onCreate, onPart, onComplete, partChecksum };
-  onCreate.set('x-amz-checksum-algorithm', partChecksum.toUpperCase());
-  return { onCreate, onPart: announceChecksum(onPart, partChecksum), onComplete, partChecksum };
+  if (checksum !== undefined) {
+    onCreate.set('x-amz-checksum-algorithm', checksum.toUpperCase());
+    onCreate.set('x-amz-checksum-type', 'FULL_OBJECT');
+  }
+  return { onCreate, onPart, onComplete };
+}
+
+/**
+ * What a backend keeps of the checksum that an upload was opened with: it says so in its answer. One that says nothing gets none,
+ * but where locks demand it.
+ * @param answer the header fields that CreateMultipartUpload was answered with.
+ */
+export function keptChecksum(
+  headers: ObjectHeaders,
+  answer: ReadonlyMap<string, string>,
+): { readonly ofParts: boolean; /** False: one made of those of the parts. */ readonly ofObject: boolean } {
+  const isKnown = answer.has('x-amz-checksum-algorithm');
+  return {
+    ofParts: isKnown || isLocked(headers),
+    ofObject: isKnown && answer.get('x-amz-checksum-type') === 'FULL_OBJECT',
+  };
+}
+
+/** API reference of CompleteMultipartUpload: the object's checksum is compared with what the parts make. */
+export function stateChecksum(headers: ObjectHeaders, algorithm: CrcAlgorithm, base64: string): ObjectHeaders {
+  return new Map([...headers, [`x-amz-checksum-${algorithm}`, base64], ['x-amz-checksum-type', 'FULL_OBJECT']]);
 }

@@ -1,6 +1,7 @@
 // A backend that fails in every way it can: tried again where that is safe, else one clear error and nothing left.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { setTimeout as delay } from 'node:timers/promises';
+import { crc32 } from 'node:zlib';
 import type { BackendOperation, Fault, FaultyBackend, SeenRequest } from '../support/faulty-backend.ts';
 import { startFaultyBucket } from '../support/faulty-bucket.ts';
 import type { ProxiedBucket } from '../support/proxied-bucket.ts';
@@ -40,12 +41,18 @@ afterEach(async () => {
   await waitFor(async () => (await bucket.stored.listOpenUploads()).length === 0);
 });
 
-const upload = (body: RandomBody): Promise<Answer> =>
-  bucket.put(key, body.chunks(), { 'content-length': String(body.sizeBytes) });
+const upload = (body: RandomBody, headers: Readonly<Record<string, string>> = {}): Promise<Answer> =>
+  bucket.put(key, body.chunks(), { 'content-length': String(body.sizeBytes), ...headers });
 
-async function expectStored(body: RandomBody): Promise<void> {
-  expect(await upload(body)).toMatchObject({ status: 200, body: '' });
+async function expectStored(body: RandomBody, headers?: Readonly<Record<string, string>>): Promise<void> {
+  expect(await upload(body, headers)).toMatchObject({ status: 200, body: '' });
   expect(await bucket.stored.readHash(key)).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+}
+
+function crc32Of(body: RandomBody): string {
+  const value = Buffer.alloc(4);
+  value.writeUInt32BE(crc32(body.bytes()));
+  return value.toString('base64');
 }
 
 async function expectFailed(body: RandomBody, code: RegExp): Promise<Answer> {
@@ -96,6 +103,17 @@ describe('tried again', () => {
     backend.setFault((request) => (is(request, operation) && request.attempt === 1 ? fault : undefined));
     await expectStored(bodyFor(operation));
   });
+
+  test.each(cases.filter(([operation]) => operation !== 'PutObject'))(
+    '%s %s once, of an object with a checksum',
+    async (operation, name) => {
+      const fault = faults[name];
+      const checksum = crc32Of(large);
+      backend.setFault((request) => (is(request, operation) && request.attempt === 1 ? fault : undefined));
+      await expectStored(large, { 'x-amz-checksum-crc32': checksum });
+      expect(await bucket.stored.head(key)).toMatchObject({ ChecksumCRC32: checksum, ChecksumType: 'FULL_OBJECT' });
+    },
+  );
 
   test.each(operations)('%s answers 500 three times of four', async (operation) => {
     const fault = faults['answers 500'];

@@ -4,8 +4,10 @@ import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startMinio } from '../servers/start-minio.ts';
 import { startVersitygw } from '../servers/start-versitygw.ts';
+import { answeredCode } from '../support/answered-code.ts';
 import { startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
 import { createRandomBody } from '../support/random-body.ts';
+import type { Answer } from '../support/send-request.ts';
 
 const MiB = 1024 * 1024;
 const partBytes = 5 * MiB;
@@ -72,6 +74,21 @@ test('the plain checksums of these tests give the published values', () => {
   expect(hex(crc64nvme(digits))).toBe('ae8b14860a799888');
 });
 
+/** Whether the object is stored with it: of the digests of parts only CRCs make that of the whole. */
+const isKept = (header: string, body: Buffer): boolean =>
+  header.startsWith('x-amz-checksum-') && (header.includes('crc') || body.length <= partBytes);
+
+const trailing = (header: string, body: Buffer): Record<string, string> => ({
+  'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+  'x-amz-decoded-content-length': String(body.length),
+  'x-amz-trailer': header,
+});
+
+function framed(body: Buffer, header: string, value: string): Buffer {
+  const chunk = body.length === 0 ? [] : [`${body.length.toString(16)}\r\n`, body, '\r\n'];
+  return Buffer.concat([...chunk, `0\r\n${header}:${value}\r\n\r\n`].map((piece) => Buffer.from(piece)));
+}
+
 describe.each([
   ['MinIO', startMinio],
   ['versitygw', startVersitygw],
@@ -82,6 +99,20 @@ describe.each([
   });
   afterAll(() => bucket.stop());
 
+  const expectStored = async (key: string, answer: Answer, header: string, value: string | undefined) => {
+    const head: object = await bucket.stored.head(key);
+    const checksums = Object.entries(head).filter(([name]) => /^Checksum(?!Type)/u.test(name));
+    const name = `Checksum${header.slice('x-amz-checksum-'.length).toUpperCase()}`;
+    // MinIO gives an object in parts a checksum of its own choice where nobody asks for one.
+    if (value === undefined) expect(checksums.filter(([other]) => other === name)).toEqual([]);
+    else expect(checksums).toEqual([[name, value]]);
+    expect(answer.headers[header]).toBe(value);
+  };
+
+  const crcCases = algorithms
+    .filter(([header]) => header.includes('crc'))
+    .flatMap(([header, compute]) => bodies.map(([way, body]) => ({ header, way, compute, body })));
+
   const cases = algorithms.flatMap(([header, compute]) =>
     bodies.flatMap(([way, body]) => [true, false].map((hasLength) => ({ header, way, hasLength, compute, body }))),
   );
@@ -91,6 +122,23 @@ describe.each([
     const answer = await bucket.put(key, names.hasLength ? body : [body], { [header]: compute(body) });
     expect(answer).toMatchObject({ status: 200, body: '' });
     expect((await bucket.stored.readBytes(key)).equals(body)).toBe(true);
+    await expectStored(key, answer, header, isKept(header, body) ? compute(body) : undefined);
+  });
+
+  test.each(crcCases)('$header behind the body, right, $way', async ({ header, compute, body, way }) => {
+    const key = `trailing/${header}/${way}`;
+    const answer = await bucket.put(key, framed(body, header, compute(body)), trailing(header, body));
+    expect(answer).toMatchObject({ status: 200, body: '' });
+    expect((await bucket.stored.readBytes(key)).equals(body)).toBe(true);
+    await expectStored(key, answer, header, compute(body));
+  });
+
+  test.each(crcCases)('$header behind the body, wrong, $way', async ({ header, compute, body, way }) => {
+    const key = `wrong-trailing/${header}/${way}`;
+    const wrong = compute(Buffer.from('another body'));
+    const answer = await bucket.put(key, framed(body, header, wrong), trailing(header, body));
+    expect([answer.status, answeredCode(answer)]).toEqual([400, 'BadDigest']);
+    expect(await bucket.stored.listKeys('wrong-trailing/')).toEqual([]);
   });
 
   test.each(cases)('$header, wrong, $way, length known: $hasLength', async ({ header, compute, body, ...names }) => {

@@ -3,7 +3,6 @@
 import type { Chunk } from '../../http.ts';
 import type { BodyChecksum, OutgoingBody } from '../../storage/storage.ts';
 import type { UploadMemory } from './upload-memory.ts';
-import type { RunningChecksum } from './verify.ts';
 
 /** A client that sends in crumbs would make more bookkeeping than bytes: such a part is not kept. */
 const maxKeptChunks = 4096;
@@ -53,7 +52,6 @@ class Attempt implements OutgoingBody {
 export class HeldPart {
   readonly #memory: UploadMemory;
   readonly #isWhole: boolean;
-  readonly #checksum: RunningChecksum | undefined;
   #isReserved = false;
   #length: number | undefined;
   #appendedBytes = 0;
@@ -75,13 +73,11 @@ export class HeldPart {
   /**
    * @param length bytes that will be appended; undefined when that is not known before the end.
    * @param isWhole true when it is received whole before any of it is sent: it is kept, however tight memory gets.
-   * @param checksum made of what is appended, once, however often that is sent.
    */
-  constructor(memory: UploadMemory, length: number | undefined, isWhole = false, checksum?: RunningChecksum) {
+  constructor(memory: UploadMemory, length: number | undefined, isWhole = false) {
     this.#memory = memory;
     this.#length = length;
     this.#isWhole = isWhole;
-    this.#checksum = checksum;
     this.#isKept = isWhole || memory.mayKeep;
     memory.enter(this);
   }
@@ -89,11 +85,6 @@ export class HeldPart {
   /** Bytes of the whole part; undefined until it is known. */
   get length(): number | undefined {
     return this.#length;
-  }
-
-  /** The one made here, if any; its value is known from `end` on. */
-  get checksum(): BodyChecksum | undefined {
-    return this.#checksum;
   }
 
   get appendedBytes(): number {
@@ -118,7 +109,6 @@ export class HeldPart {
       chunk.release();
       return;
     }
-    this.#checksum?.update(chunk.bytes);
     this.#memory.held(chunk.bytes.byteLength);
     if (this.#isReserved) this.#memory.covered(chunk.bytes.byteLength);
     this.#appendedBytes += chunk.bytes.byteLength;
@@ -138,8 +128,6 @@ export class HeldPart {
   /** Nothing more will be appended. */
   end(): void {
     this.#ended = true;
-    // Before the last read is answered: the value goes out behind the bytes.
-    this.#checksum?.finish();
     this.#length ??= this.#appendedBytes;
     this.#deliver();
   }

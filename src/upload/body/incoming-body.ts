@@ -2,6 +2,7 @@
 // it is right.
 import type { Chunk, RequestBody } from '../../http.ts';
 import type { BodyChecksum } from '../../storage/storage.ts';
+import type { CrcAlgorithm, PartedCrc } from './crc.ts';
 import type { Verifier } from './verify.ts';
 
 /** Takes the payload out of what arrives. */
@@ -69,6 +70,11 @@ export class IncomingBody {
       throw error;
     }
     return chunk;
+  }
+
+  /** A CRC of the body and of its parts, made while it is read. Called before the first `next`. */
+  makeCrc(algorithm: CrcAlgorithm, partBytes?: number): PartedCrc {
+    return this.#verifier.makeCrc(algorithm, partBytes);
   }
 
   /** Memory for what comes next has been set aside. */

@@ -2,13 +2,13 @@
 // whole when only the end of the body will tell.
 import { S3Error } from '../../errors.ts';
 import type { Chunk } from '../../http.ts';
-import type { BodyChecksum, ChecksumAlgorithm, CompletedPart, OutgoingBody, Stored } from '../../storage/storage.ts';
+import type { BodyChecksum, CompletedPart, OutgoingBody, Stored } from '../../storage/storage.ts';
+import type { PartedCrc } from './crc.ts';
 import { HeldPart } from './held-part.ts';
 import type { IncomingBody } from './incoming-body.ts';
 import { withRetries, type RetryOptions } from './retry.ts';
 import { splitChunk } from './split-chunk.ts';
 import type { UploadMemory } from './upload-memory.ts';
-import { startChecksum } from './verify.ts';
 
 export type SendPart = (partNumber: number, body: OutgoingBody, signal: AbortSignal) => Promise<Stored>;
 
@@ -18,8 +18,8 @@ export interface PartSenderOptions {
   readonly concurrentParts: number;
   readonly retry: RetryOptions;
   readonly signal: AbortSignal;
-  /** What each part shall carry, made here. */
-  readonly partChecksum?: ChecksumAlgorithm | undefined;
+  /** What each part shall carry its own of. */
+  readonly crc?: PartedCrc | undefined;
 }
 
 /** The parts in flight. The first failure stops all of them, and is what `finished` throws. */
@@ -56,15 +56,16 @@ export class PartSender {
 
   /** Starts to send a part; takes it over. */
   start(partNumber: number, part: HeldPart): void {
-    const { send, retry } = this.#options;
+    const { send, retry, crc } = this.#options;
     const signal = this.#stop.signal;
-    const sending = withRetries(() => send(partNumber, part.startAttempt(part.checksum), signal), {
+    const checksum = crc?.ofPart(partNumber);
+    const sending = withRetries(() => send(partNumber, part.startAttempt(checksum), signal), {
       retry,
       signal,
       mayRetry: () => part.canBeSent,
     })
       .then(
-        ({ etag }) => void this.#completed.push(toCompleted(partNumber, etag, part.checksum)),
+        ({ etag }) => void this.#completed.push(toCompleted(partNumber, etag, checksum)),
         (error: unknown) => this.stop(error),
       )
       .finally(() => {
@@ -103,7 +104,7 @@ export async function sendPartsWhileReceiving(
   body: IncomingBody,
   { length, partBytes, ...options }: PartSenderOptions & { length: number; partBytes: number },
 ): Promise<CompletedPart[]> {
-  const { memory, partChecksum } = options;
+  const { memory } = options;
   const sender = new PartSender(options, (reason) => {
     body.cancel(reason);
     memory.close();
@@ -114,7 +115,7 @@ export async function sendPartsWhileReceiving(
     for (let partNumber = 1, offset = 0; offset < length; partNumber++, offset += partBytes) {
       await sender.slot();
       const size = Math.min(partBytes, length - offset);
-      current = new HeldPart(memory, size, false, startChecksum(partChecksum));
+      current = new HeldPart(memory, size);
       while (current.appendedBytes < size) {
         await memory.room();
         const chunk: Chunk | null = rest ?? (await body.next());
@@ -162,7 +163,7 @@ export async function fillPart(
 export interface WholePartsOptions extends PartSenderOptions {
   readonly partBytes: number;
   readonly maxParts: number;
-  /** The first part, already full and with its checksum, and what was received beyond it. */
+  /** The first part, already full, and what was received beyond it. */
   readonly first: HeldPart;
   readonly rest: Chunk | undefined;
   /** Sets memory aside for one more part, if it is to be had at once. */
@@ -175,7 +176,7 @@ export interface WholePartsOptions extends PartSenderOptions {
  * whole upload; further ones are filled beside it only when memory for them can be set aside at once.
  */
 export async function sendWholeParts(body: IncomingBody, options: WholePartsOptions): Promise<CompletedPart[]> {
-  const { memory, partBytes, maxParts, partChecksum, tryReserve, unreserve } = options;
+  const { memory, partBytes, maxParts, tryReserve, unreserve } = options;
   const sender = new PartSender(options, (reason) => body.cancel(reason));
   let part: HeldPart | undefined = options.first;
   let rest = options.rest;
@@ -190,7 +191,7 @@ export async function sendWholeParts(body: IncomingBody, options: WholePartsOpti
       await sender.slot();
       if (sender.inFlight >= shares && tryReserve()) shares++;
       while (sender.inFlight >= shares) await sender.oneSettled();
-      part = new HeldPart(memory, undefined, true, startChecksum(partChecksum));
+      part = new HeldPart(memory, undefined, true);
       part.setReserved();
       const carried = rest;
       rest = undefined;

@@ -1,19 +1,18 @@
 // Sends a body as one request to the backend while it is received: a PutObject, or a part that the client cut itself.
-import type { ChecksumAlgorithm, Stored, OutgoingBody } from '../../storage/storage.ts';
+import type { BodyChecksum, OutgoingBody, Stored } from '../../storage/storage.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { HeldPart } from './held-part.ts';
 import type { IncomingBody } from './incoming-body.ts';
 import { withRetries, type RetryOptions } from './retry.ts';
 import { UploadMemory } from './upload-memory.ts';
-import { startChecksum } from './verify.ts';
 
 export interface SendOptions {
   readonly body: IncomingBody;
   readonly budget: ByteBudget;
   readonly retry: RetryOptions;
   readonly signal: AbortSignal;
-  /** What it shall carry, made here; not given with a body that has a checksum of its own. */
-  readonly ownChecksum?: ChecksumAlgorithm | undefined;
+  /** What it shall carry, known once the last byte has been read; not given with a body that has a checksum behind it. */
+  readonly checksum?: BodyChecksum | undefined;
 }
 
 /**
@@ -22,11 +21,11 @@ export interface SendOptions {
  */
 export async function sendWhole(
   send: (body: OutgoingBody, signal: AbortSignal) => Promise<Stored>,
-  { body, budget, retry, signal, ownChecksum }: SendOptions,
+  { body, budget, retry, signal, checksum = body.checksum }: SendOptions,
 ): Promise<Stored> {
   const memory = new UploadMemory(budget);
-  const part = new HeldPart(memory, body.length, false, startChecksum(ownChecksum));
-  const startAttempt = (): OutgoingBody => part.startAttempt(body.checksum ?? part.checksum);
+  const part = new HeldPart(memory, body.length);
+  const startAttempt = (): OutgoingBody => part.startAttempt(checksum);
   try {
     // A body that lies in one chunk is verified before anything is asked of the backend.
     await feedOnce(part, body, memory);

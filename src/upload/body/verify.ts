@@ -1,10 +1,10 @@
 // Verifies a body while it streams: its length, Content-MD5 and x-amz-checksum-*. Synchronous: no I/O, no clock.
 import { createHash, hash, type Hash } from 'node:crypto';
-import { createRequire } from 'node:module';
 import { S3Error } from '../../errors.ts';
 import type { RequestHeaders } from '../../http.ts';
-import type { BodyChecksum, ChecksumAlgorithm } from '../../storage/storage.ts';
+import type { ChecksumAlgorithm } from '../../storage/storage.ts';
 import type { BodyInspector } from '../operation-context.ts';
+import { isCrc, PartedCrc, type CrcAlgorithm } from './crc.ts';
 
 /** A running digest of a body. */
 interface Digest {
@@ -73,89 +73,17 @@ function isDigest(base64: string, byteLength: number): boolean {
   return bytes.byteLength === byteLength && bytes.toString('base64') === base64;
 }
 
-/** The two checksums that Node does not have, from the AWS Common Runtime. */
-interface CrtChecksums {
-  crc32c(this: void, bytes: Uint8Array, previous: number): number;
-  crc64nvme(this: void, bytes: Uint8Array, previous: DataView | undefined): DataView;
-}
-/** Twice as fast as the one of node:zlib; what most SDKs send with every upload. */
-interface Crc32 {
-  crc32(this: void, bytes: Uint8Array, previous: number): number;
-}
-
-const require = createRequire(import.meta.url);
-// Loaded when they are first needed: the first costs 40 ms and 10 MiB, and its main module much more.
-const loadCrt = () => require('aws-crt/dist/native/checksums.js') as CrtChecksums;
-const loadCrc32 = () => require('@node-rs/crc32') as Crc32;
-
 function startDigest(algorithm: ChecksumAlgorithm | 'md5'): Digest {
-  switch (algorithm) {
-    case 'crc32':
-      return startCrc32(loadCrc32().crc32);
-    case 'crc32c':
-      return startCrc32(loadCrt().crc32c);
-    case 'crc64nvme': {
-      const { crc64nvme } = loadCrt();
-      let value: DataView | undefined;
-      return {
-        update: (bytes) => {
-          value = crc64nvme(bytes, value);
-        },
-        digest: () =>
-          value === undefined ? 'AAAAAAAAAAA=' : Buffer.from(value.buffer, value.byteOffset, 8).toString('base64'),
-      };
-    }
-    default: {
-      let running: Hash | undefined;
-      let whole: string | undefined;
-      return {
-        update: (bytes, isWhole) => {
-          if (isWhole) whole = hash(algorithm, bytes, 'base64');
-          else (running ??= createHash(algorithm)).update(bytes);
-        },
-        digest: () => whole ?? (running ?? createHash(algorithm)).digest('base64'),
-      };
-    }
-  }
-}
-
-function startCrc32(step: (bytes: Uint8Array, previous: number) => number): Digest {
-  let value = 0;
+  if (isCrc(algorithm)) return new PartedCrc(algorithm);
+  let running: Hash | undefined;
+  let whole: string | undefined;
   return {
-    update: (bytes) => {
-      value = step(bytes, value);
+    update: (bytes, isWhole) => {
+      if (isWhole) whole = hash(algorithm, bytes, 'base64');
+      else (running ??= createHash(algorithm)).update(bytes);
     },
-    digest: () => {
-      const bytes = Buffer.alloc(4);
-      bytes.writeUInt32BE(value >>> 0);
-      return bytes.toString('base64');
-    },
+    digest: () => whole ?? (running ?? createHash(algorithm)).digest('base64'),
   };
-}
-
-/** A checksum that the client has not sent, made of the bytes on their way to the backend. */
-export class RunningChecksum implements BodyChecksum {
-  readonly algorithm: ChecksumAlgorithm;
-  base64: string | undefined;
-  readonly #digest: Digest;
-
-  constructor(algorithm: ChecksumAlgorithm) {
-    this.algorithm = algorithm;
-    this.#digest = startDigest(algorithm);
-  }
-
-  update(bytes: Uint8Array): void {
-    this.#digest.update(bytes, false);
-  }
-
-  /** Called once, after the last byte. */
-  finish(): void {
-    this.base64 = this.#digest.digest();
-  }
-}
-
-export function startChecksum(algorithm: ChecksumAlgorithm | undefined): RunningChecksum | undefined {
-  return algorithm === undefined ? undefined : new RunningChecksum(algorithm);
 }
 
 export interface VerifierOptions {
@@ -171,15 +99,21 @@ export interface VerifierOptions {
 export class Verifier {
   readonly #options: VerifierOptions;
   /** One pass for each algorithm, however many values it must have. */
-  readonly #running: { readonly algorithm: ExpectedDigest['algorithm']; readonly digest: Digest }[] = [];
+  readonly #running = new Map<ExpectedDigest['algorithm'], Digest>();
   #receivedBytes = 0;
 
   constructor(options: VerifierOptions) {
     this.#options = options;
     for (const { algorithm } of options.digests) {
-      if (!this.#running.some((one) => one.algorithm === algorithm))
-        this.#running.push({ algorithm, digest: startDigest(algorithm) });
+      if (!this.#running.has(algorithm)) this.#running.set(algorithm, startDigest(algorithm));
     }
+  }
+
+  /** Has a CRC made of the body in parts, whether or not the client has sent it. Called before the first byte. */
+  makeCrc(algorithm: CrcAlgorithm, partBytes?: number): PartedCrc {
+    const crc = new PartedCrc(algorithm, partBytes);
+    this.#running.set(algorithm, crc);
+    return crc;
   }
 
   /** Payload bytes seen so far. */
@@ -197,7 +131,7 @@ export class Verifier {
     }
     inspector?.write(bytes);
     const isWhole = bytes.byteLength === length;
-    for (const { digest } of this.#running) digest.update(bytes, isWhole);
+    for (const digest of this.#running.values()) digest.update(bytes, isWhole);
   }
 
   /**
@@ -209,7 +143,7 @@ export class Verifier {
     if (length !== undefined && this.#receivedBytes !== length) throw new S3Error('IncompleteBody');
     if (this.#receivedBytes < minBytes) throw new S3Error('EntityTooSmall');
     inspector?.finish();
-    for (const { algorithm, digest } of this.#running) {
+    for (const [algorithm, digest] of this.#running) {
       const computed = digest.digest();
       for (const { base64, mismatch } of digests.filter((expected) => expected.algorithm === algorithm)) {
         if (computed !== base64) throw new S3Error(mismatch ?? 'BadDigest');

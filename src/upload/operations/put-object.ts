@@ -4,6 +4,7 @@ import type { Chunk, HttpResponse } from '../../http.ts';
 import type { CompletedPart, ObjectHeaders, Stored, UploadAddress } from '../../storage/storage.ts';
 import { windowBytes } from '../body/byte-budget.ts';
 import { choosePlan } from '../body/choose-plan.ts';
+import type { PartedCrc } from '../body/crc.ts';
 import { HeldPart } from '../body/held-part.ts';
 import type { IncomingBody } from '../body/incoming-body.ts';
 import { openBody } from '../body/open-body.ts';
@@ -11,9 +12,15 @@ import { withRetries } from '../body/retry.ts';
 import { fillPart, sendPartsWhileReceiving, sendWholeParts, type PartSenderOptions } from '../body/send-parts.ts';
 import { sendWhole } from '../body/send-whole.ts';
 import { UploadMemory } from '../body/upload-memory.ts';
-import { startChecksum } from '../body/verify.ts';
 import type { OperationContext } from '../operation-context.ts';
-import { lockChecksum, splitHeaders, wholeHeaders, type SplitHeaders } from '../split-headers.ts';
+import {
+  announceChecksum,
+  checksumOfParts,
+  keptChecksum,
+  splitHeaders,
+  stateChecksum,
+  wholeHeaders,
+} from '../split-headers.ts';
 import { storedResponse } from '../stored-response.ts';
 import { createGraceMs, outlive } from './outlive.ts';
 
@@ -43,7 +50,7 @@ function putWhole(context: OperationContext, headers: ObjectHeaders, body: Incom
     budget,
     retry: settings.retry,
     signal: request.signal,
-    ownChecksum,
+    checksum: ownChecksum === undefined ? undefined : body.makeCrc(ownChecksum).ofPart(1),
   });
 }
 
@@ -55,9 +62,9 @@ async function putInParts(
 ): Promise<Stored> {
   const memory = new UploadMemory(context.budget);
   try {
-    const split = splitHeaders(headers);
-    return await inMultipartUpload(context, split, (upload) =>
-      sendPartsWhileReceiving(body, { ...senderOptions(context, upload, split, memory), ...plan }),
+    const crc = makeCrc(headers, body, plan.partBytes);
+    return await inMultipartUpload(context, headers, crc, (upload) =>
+      sendPartsWhileReceiving(body, { ...senderOptions(context, upload, memory), ...plan }),
     );
   } finally {
     memory.close();
@@ -77,7 +84,8 @@ async function putUnknownLength(
   const { budget, settings, request, storage } = context;
   const shareBytes = Math.min(partBytes, budget.reservableBytes);
   const memory = new UploadMemory(budget);
-  const first = new HeldPart(memory, undefined, true, startChecksum(lockChecksum(headers)));
+  const first = new HeldPart(memory, undefined, true);
+  const crc = makeCrc(headers, body, shareBytes);
   let rest: Chunk | undefined;
   let isReserved = false;
   try {
@@ -94,14 +102,13 @@ async function putUnknownLength(
     }
     if (body.isVerified && rest === undefined) {
       first.end();
-      return await putHeld(context, headers, first);
+      return await putHeld(context, headers, first, crc);
     }
-    const split = splitHeaders(headers);
-    return await inMultipartUpload(context, split, (upload) => {
+    return await inMultipartUpload(context, headers, crc, (upload) => {
       const carried = rest;
       rest = undefined;
       return sendWholeParts(body, {
-        ...senderOptions(context, upload, split, memory),
+        ...senderOptions(context, upload, memory),
         partBytes: shareBytes,
         maxParts: storage.limits.maxParts,
         first,
@@ -123,26 +130,38 @@ function putHeld(
   { storage, object, settings, request }: OperationContext,
   headers: ObjectHeaders,
   held: HeldPart,
+  crc: PartedCrc | undefined,
 ): Promise<Stored> {
   const { onPut, ownChecksum } = wholeHeaders(headers);
-  const checksum = ownChecksum === undefined ? undefined : held.checksum;
+  const checksum = ownChecksum === undefined ? undefined : crc?.ofPart(1);
   return withRetries(() => storage.putObject(object, onPut, held.startAttempt(checksum), request.signal), {
     retry: settings.retry,
     signal: request.signal,
   });
 }
 
+function makeCrc(headers: ObjectHeaders, body: IncomingBody, partBytes: number): PartedCrc | undefined {
+  const algorithm = checksumOfParts(headers, body.checksum?.algorithm);
+  return algorithm === undefined ? undefined : body.makeCrc(algorithm, partBytes);
+}
+
+/** A multipart upload of our own, and what each of its parts is sent with. */
+interface OpenedUpload {
+  readonly address: UploadAddress;
+  readonly onPart: ObjectHeaders;
+  readonly crc: PartedCrc | undefined;
+}
+
 function senderOptions(
   { storage, settings, request }: OperationContext,
-  upload: UploadAddress,
-  { onPart, partChecksum }: SplitHeaders,
+  { address, onPart, crc }: OpenedUpload,
   memory: UploadMemory,
 ): PartSenderOptions {
   return {
-    send: (partNumber, body, signal) => storage.uploadPart(upload, partNumber, onPart, body, signal),
+    send: (partNumber, body, signal) => storage.uploadPart(address, partNumber, onPart, body, signal),
     memory,
     concurrentParts: settings.concurrentParts,
-    partChecksum,
+    crc,
     retry: settings.retry,
     signal: request.signal,
   };
@@ -151,23 +170,33 @@ function senderOptions(
 /** Opens a multipart upload, has its parts sent, and completes it; whatever fails, it does not stay open. */
 async function inMultipartUpload(
   { object, storage, settings, request, openUploads, configuredBucket }: OperationContext,
-  { onCreate, onComplete }: SplitHeaders,
-  sendParts: (upload: UploadAddress) => Promise<CompletedPart[]>,
+  headers: ObjectHeaders,
+  crc: PartedCrc | undefined,
+  sendParts: (upload: OpenedUpload) => Promise<CompletedPart[]>,
 ): Promise<Stored> {
+  const { onCreate, onPart, onComplete } = splitHeaders(headers, crc?.algorithm);
   const retrying = { retry: settings.retry, signal: request.signal };
   // The answer holds the id by which the upload is aborted: to hang up on it would leave the upload open for ever.
-  const { uploadId } = await withRetries(
+  const created = await withRetries(
     () => outlive(request.signal, createGraceMs, (signal) => storage.createMultipartUpload(object, onCreate, signal)),
     retrying,
   );
-  const upload: UploadAddress = { ...object, uploadId };
-  const open = await openUploads.opened(configuredBucket, upload, storage);
+  const address: UploadAddress = { ...object, uploadId: created.uploadId };
+  const open = await openUploads.opened(configuredBucket, address, storage);
   let stored: Stored;
   try {
     request.signal.throwIfAborted();
-    const parts = await sendParts(upload);
+    const kept = keptChecksum(headers, created.headers);
+    const crcOfParts = kept.ofParts ? crc : undefined;
+    const parts = await sendParts({
+      address,
+      onPart: crcOfParts === undefined ? onPart : announceChecksum(onPart, crcOfParts.algorithm),
+      crc: crcOfParts,
+    });
+    const stating =
+      crc !== undefined && kept.ofObject ? stateChecksum(onComplete, crc.algorithm, crc.base64) : onComplete;
     stored = await withRetries(
-      () => storage.completeMultipartUpload(upload, parts, onComplete, request.signal),
+      () => storage.completeMultipartUpload(address, parts, stating, request.signal),
       retrying,
     );
   } catch (error) {

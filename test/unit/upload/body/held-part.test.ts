@@ -1,14 +1,12 @@
 // A part between the client and the backend: every attempt gets all of it, and what is kept is given back when memory is wanted.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { Chunk } from '../../../../src/http.ts';
 import type { OutgoingBody } from '../../../../src/storage/storage.ts';
 import { ByteBudget, slabBytes } from '../../../../src/upload/body/byte-budget.ts';
 import { HeldPart } from '../../../../src/upload/body/held-part.ts';
 import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
-import { RunningChecksum } from '../../../../src/upload/body/verify.ts';
 
 /** A budget of 16 slabs; from 12 on it is tight. */
 function setUp() {
@@ -89,52 +87,6 @@ describe('crumbs', () => {
     };
     const before = await pass(10_000);
     expect((await pass(1_000_000)) - before).toBeLessThan(4 * 1024 * 1024);
-    part.close();
-  });
-});
-
-describe('a checksum made here', () => {
-  const crcOf = (bytes: Buffer): string => {
-    const value = Buffer.alloc(4);
-    value.writeUInt32BE(crc32(bytes));
-    return value.toString('base64');
-  };
-
-  test('is of every byte once: those that are joined, those before an attempt and after, and however often they are sent', async () => {
-    const budget = new ByteBudget(16 * slabBytes);
-    const part = new HeldPart(new UploadMemory(budget), undefined, false, new RunningChecksum('crc32'));
-    const bytes = Buffer.from('abcdefgh');
-    const append = (from: number, to: number) =>
-      part.append({ bytes: bytes.subarray(from, to), release: () => undefined });
-    append(0, 2);
-    append(2, 3);
-    const first = part.startAttempt(part.checksum);
-    const chunk = await read(first);
-    expect(Buffer.from(chunk.bytes).toString()).toBe('abc');
-    chunk.release();
-    append(3, 8);
-    expect(part.checksum).toMatchObject({ algorithm: 'crc32', base64: undefined });
-    const second = part.startAttempt(part.checksum);
-    part.end();
-    expect(await send(second)).toBe('ad');
-    expect(second.checksum?.base64).toBe(crcOf(bytes));
-    expect(part.startAttempt(part.checksum).checksum?.base64).toBe(crcOf(bytes));
-    part.close();
-  });
-
-  test('is known when a read that waits for more is told that there is none', async () => {
-    const budget = new ByteBudget(16 * slabBytes);
-    const part = new HeldPart(new UploadMemory(budget), undefined, false, new RunningChecksum('crc32'));
-    const attempt = part.startAttempt(part.checksum);
-    const atEnd = attempt.read().then((chunk) => [chunk, attempt.checksum?.base64]);
-    part.end();
-    expect(await atEnd).toEqual([null, 'AAAAAA==']);
-    part.close();
-  });
-
-  test('is not there unless it is asked for', () => {
-    const { part } = setUp();
-    expect(part.checksum).toBeUndefined();
     part.close();
   });
 });

@@ -14,7 +14,7 @@ import {
 } from '../../../../src/upload/body/send-parts.ts';
 import { sendWhole } from '../../../../src/upload/body/send-whole.ts';
 import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
-import { RunningChecksum, Verifier } from '../../../../src/upload/body/verify.ts';
+import { Verifier } from '../../../../src/upload/body/verify.ts';
 import { createPushedBody } from '../../../support/pushed-body.ts';
 import { busy, bytesOf, pushAll, settleMemory, stored, take, tick } from '../../../support/sent-body.ts';
 
@@ -233,7 +233,8 @@ describe('a checksum that is made here', () => {
   test('goes with each part sent while it is received, and with each attempt, and is named in the end', async () => {
     const { pushed, body, memory, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
     const { told, send } = createSend();
-    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal, partChecksum: 'crc32' } as const;
+    const crc = body.makeCrc('crc32', partBytes);
+    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal, crc };
     const sending = sendPartsWhileReceiving(body, { ...options, length: bytes.byteLength, partBytes });
     await Promise.all([pushAll(pushed, bytes, [70 * kib]), sending]);
     expect(await sending).toEqual(completed);
@@ -244,10 +245,11 @@ describe('a checksum that is made here', () => {
   test('goes with each part of a body of unknown length', async () => {
     const { pushed, body, memory, signal } = setUp(undefined, 64 * 1024 * kib);
     const { told, send } = createSend();
+    const crc = body.makeCrc('crc32', partBytes);
     const pushing = pushAll(pushed, bytes, [70 * kib]);
-    const first = new HeldPart(memory, undefined, true, new RunningChecksum('crc32'));
+    const first = new HeldPart(memory, undefined, true);
     const rest = await fillPart(first, body, partBytes);
-    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal, partChecksum: 'crc32' } as const;
+    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal, crc };
     const held = { partBytes, maxParts: 10, first, rest, tryReserve: () => false, unreserve: () => undefined };
     expect(await sendWholeParts(body, { ...options, ...held })).toEqual(completed);
     expect(told).toEqual(completed.map(({ checksums }) => [checksums[0]?.[1], checksums[0]?.[1]]));
@@ -263,7 +265,7 @@ describe('a checksum that is made here', () => {
       budget,
       retry,
       signal: signal.signal,
-      ownChecksum: 'crc32',
+      checksum: body.makeCrc('crc32').ofPart(1),
     });
     await Promise.all([pushAll(pushed, bytes, [70 * kib]), sending]);
     expect(told).toEqual([[crcOf(bytes), crcOf(bytes)]]);
