@@ -34,11 +34,20 @@ export function fillFromOtelEnvironment(config: unknown, env: Environment): Fill
     ...(isGiven(given, ['sampling', 'strategy']) ? [] : readSampler(env, notices)),
     ...readBatch(env),
   ];
+  const faulty = new Set<string | undefined>();
   for (const { variable, steps, value } of candidates) {
     const fault = findFault(steps, value);
-    if (fault !== undefined) notices.push(`${variable} is ignored: ${fault}`);
-    else fill(tracing, steps, value);
+    if (fault !== undefined) {
+      notices.push(`${variable} is ignored: ${fault}`);
+      faulty.add(steps[1]);
+    } else if (steps[1] === 'headers' && faulty.has('endpoint')) {
+      notices.push(`${variable} is ignored: it is for an endpoint that is`);
+    } else {
+      fill(tracing, steps, value);
+    }
   }
+  // Spans that somebody wants elsewhere do not go to this host instead.
+  if (faulty.has('endpoint') && given['enabled'] === undefined) return { value: config, notices };
   return { value: { ...config, tracing }, notices };
 }
 
@@ -59,7 +68,16 @@ const honoured =
 /** What somebody has set for traces and nothing here reads. */
 function findIdle(env: Environment): string[] {
   const set = Object.keys(env).filter((variable) => read(env, variable) !== undefined);
-  return set.filter((variable) => ofTraces.test(variable) && !honoured.test(variable)).toSorted();
+  const idle = set.filter((variable) => ofTraces.test(variable) && !honoured.test(variable));
+  if (!['otlp', undefined].includes(read(env, 'OTEL_TRACES_EXPORTER'))) idle.push('OTEL_TRACES_EXPORTER');
+  // Trace context is what is read and written; baggage passes by.
+  if (
+    read(env, 'OTEL_PROPAGATORS')
+      ?.split(',')
+      .some((name) => !/^ *(?:tracecontext|baggage) *$/.test(name)) === true
+  )
+    idle.push('OTEL_PROPAGATORS');
+  return idle.toSorted();
 }
 
 function readResource(env: Environment, notices: string[]): Candidate[] {
@@ -102,8 +120,9 @@ function readExporter(env: Environment, given: unknown, notices: string[]): Cand
 
 function readSampler(env: Environment, notices: string[]): Candidate[] {
   const variable = 'OTEL_TRACES_SAMPLER';
+  const argumentVariable = 'OTEL_TRACES_SAMPLER_ARG';
   const name = read(env, variable);
-  if (name === undefined) return [];
+  const argument = read(env, argumentVariable);
   const strategies: Readonly<Record<string, readonly [strategy: string, ratio?: number | 'argument']>> = {
     always_on: ['always'],
     always_off: ['never'],
@@ -112,16 +131,18 @@ function readSampler(env: Environment, notices: string[]): Candidate[] {
     parentbased_always_off: ['parent_based', 0],
     parentbased_traceidratio: ['parent_based', 'argument'],
   };
-  const [strategy, ratio] = (Object.hasOwn(strategies, name) ? strategies[name] : undefined) ?? [];
+  const [strategy, ratio] =
+    (name !== undefined && Object.hasOwn(strategies, name) ? strategies[name] : undefined) ?? [];
+  if (argument !== undefined && ratio !== 'argument') notices.push(`${argumentVariable} has no effect`);
   if (strategy === undefined) {
-    notices.push(`${variable} is ignored: must be one of ${Object.keys(strategies).join(', ')}`);
+    if (name !== undefined)
+      notices.push(`${variable} is ignored: must be one of ${Object.keys(strategies).join(', ')}`);
     return [];
   }
   const sampler = { variable, steps: ['sampling', 'strategy'], value: strategy } as const;
   if (ratio === undefined) return [sampler];
   if (ratio !== 'argument') return [sampler, { variable, steps: ['sampling', 'ratio'], value: ratio }];
-  const argument = read(env, 'OTEL_TRACES_SAMPLER_ARG');
-  const argued = { variable: 'OTEL_TRACES_SAMPLER_ARG', steps: ['sampling', 'ratio'], value: argument } as const;
+  const argued = { variable: argumentVariable, steps: ['sampling', 'ratio'], value: argument } as const;
   return argument === undefined ? [sampler] : [sampler, argued];
 }
 

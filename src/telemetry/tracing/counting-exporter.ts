@@ -4,9 +4,13 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ExportResultCode, type ExportResult } from '@opentelemetry/core';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Log } from '../../log.ts';
+import type { OnRejected } from './otlp-exporter.ts';
+
+/** The collector's own words. */
+const maxReasonLength = 256;
 
 export interface CountingExporterOptions {
-  readonly createExporter: () => SpanExporter;
+  readonly createExporter: (onRejected: OnRejected) => SpanExporter;
   /** Between the attempts to send one batch; when they are used up, it is given up. */
   readonly retryDelaysMs: readonly number[];
   readonly log: Log;
@@ -20,6 +24,9 @@ export class CountingExporter implements SpanExporter {
   #taken = 0;
   #exported = 0;
   #failed = 0;
+  /** Of the batch whose result comes next. */
+  #rejected = 0;
+  #isRejecting = false;
   #isAway = false;
   #lostWhileAway = 0;
   #isClosed = false;
@@ -27,7 +34,7 @@ export class CountingExporter implements SpanExporter {
   constructor(options: CountingExporterOptions) {
     this.#options = options;
     // A setting that no exporter takes is to show at the start.
-    this.#exporter = options.createExporter();
+    this.#exporter = options.createExporter(this.#onRejected);
   }
 
   /** Spans that have come out of the queue. */
@@ -85,11 +92,13 @@ export class CountingExporter implements SpanExporter {
   async #send(spans: ReadableSpan[]): Promise<ExportResult> {
     const { createExporter, retryDelaysMs } = this.#options;
     for (let attempt = 0; ; attempt++) {
-      const exporter = (this.#exporter ??= createExporter());
-      const result = await new Promise<ExportResult>((resolve) => exporter.export(spans, resolve));
+      const exporter = (this.#exporter ??= createExporter(this.#onRejected));
+      const { result, rejected } = await this.#attempt(exporter, spans);
       if (this.#isClosed) return result;
       if (result.code === ExportResultCode.SUCCESS) {
-        this.#exported += spans.length;
+        this.#isRejecting = rejected > 0;
+        this.#failed += rejected;
+        this.#exported += spans.length - rejected;
         this.#cameBack();
         return result;
       }
@@ -104,6 +113,26 @@ export class CountingExporter implements SpanExporter {
       }
       await wait(delayMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
+  }
+
+  readonly #onRejected: OnRejected = (spans, reason) => {
+    this.#rejected += spans;
+    if (this.#isRejecting) return;
+    this.#isRejecting = true;
+    this.#options.log.warn(
+      { spans, reason: reason.slice(0, maxReasonLength) },
+      'the collector takes batches of spans, and does not keep all that is in them',
+    );
+  };
+
+  #attempt(exporter: SpanExporter, spans: ReadableSpan[]): Promise<{ result: ExportResult; rejected: number }> {
+    return new Promise((resolve) => {
+      exporter.export(spans, (result) => {
+        const rejected = Math.min(this.#rejected, spans.length);
+        this.#rejected = 0;
+        resolve({ result, rejected });
+      });
+    });
   }
 
   /** A new one connects at once, where gRPC would wait for up to two minutes before it tries again. */

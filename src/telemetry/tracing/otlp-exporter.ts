@@ -13,10 +13,35 @@ const userAgent = `mizuchi-uploadr/${version}`;
 /** When the process stops, all that waits is sent at once. */
 const concurrencyLimit = 1_000_000;
 
+/** Told of spans that a collector has not kept although it took the batch, before that batch is said to be exported. */
+export type OnRejected = (spans: number, reason: string) => void;
+
 /** @returns what makes an exporter, of the one protocol that is configured: the other's package is not loaded. */
-export async function prepareExporter(config: OtlpConfig): Promise<() => SpanExporter> {
+export async function prepareExporter(config: OtlpConfig): Promise<(onRejected: OnRejected) => SpanExporter> {
   const create = config.protocol === 'grpc' ? await prepareGrpc(config) : await prepareHttp(config);
-  return () => withoutVariables(create);
+  return (onRejected) => {
+    const exporter = withoutVariables(create);
+    watchAnswers(exporter, onRejected);
+    return exporter;
+  };
+}
+
+/**
+ * The exporters tell of a partial success (OTLP specification, "Partial Success") to nobody but the diagnostic logger of the whole
+ * process, which is not ours to set. So what they hand the answer to is changed.
+ */
+function watchAnswers(exporter: SpanExporter, onRejected: OnRejected): void {
+  const delegate: unknown = Reflect.get(exporter, '_delegate');
+  if (typeof delegate !== 'object' || delegate === null || !Reflect.has(delegate, '_responseHandler')) return;
+  const handleResponse = (answer?: TraceAnswer): void => {
+    const { rejectedSpans = 0, errorMessage = '' } = answer?.partialSuccess ?? {};
+    if (Number(rejectedSpans) > 0) onRejected(Number(rejectedSpans), errorMessage);
+  };
+  Reflect.set(delegate, '_responseHandler', { handleResponse });
+}
+
+interface TraceAnswer {
+  readonly partialSuccess?: { readonly rejectedSpans?: number | string; readonly errorMessage?: string };
 }
 
 async function prepareGrpc(config: OtlpConfig): Promise<() => SpanExporter> {

@@ -16,6 +16,7 @@ import type { Log } from '../../log.ts';
 import { version } from '../../version.ts';
 import type { Tracing } from '../observer.ts';
 import { CountingExporter } from './counting-exporter.ts';
+import type { OnRejected } from './otlp-exporter.ts';
 import { takeProvider, withoutVariables } from './own-surroundings.ts';
 import { QueueWatch } from './queue-watch.ts';
 import { describeResource } from './resource.ts';
@@ -29,7 +30,7 @@ export interface TracingSdk {
 
 export interface SdkOptions {
   readonly tracing: TracingConfig;
-  readonly createExporter: () => SpanExporter;
+  readonly createExporter: (onRejected: OnRejected) => SpanExporter;
   readonly log: Log;
   /** Between the attempts to send one batch. */
   readonly retryDelaysMs?: readonly number[];

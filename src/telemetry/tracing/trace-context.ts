@@ -46,14 +46,13 @@ export function readTraceState(field: string | undefined): string | undefined {
   const members: string[] = [];
   const keys = new Set<string>();
   for (const part of field.split(',')) {
-    const member = part.replace(/^[ \t]+|[ \t]+$/g, '');
+    const member = part.trim();
     if (member === '') continue;
     const key = member.slice(0, member.indexOf('='));
-    if (!memberPattern.test(member) || keys.has(key)) return undefined;
+    if (!memberPattern.test(member) || keys.has(key) || members.length === maxStateMembers) return undefined;
     keys.add(key);
     members.push(member);
   }
-  if (members.length === 0 || members.length > maxStateMembers) return undefined;
   // The newest stand first, so what goes beyond is taken from the end.
   while (members.join(',').length > maxStateLength) members.pop();
   return members.length === 0 ? undefined : members.join(',');

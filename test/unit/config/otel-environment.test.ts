@@ -28,6 +28,36 @@ describe('whether it is on', () => {
   });
 });
 
+test.each([
+  [{ OTEL_PROPAGATORS: 'b3' }, ['OTEL_PROPAGATORS has no effect']],
+  [{ OTEL_PROPAGATORS: 'tracecontext, baggage' }, []],
+  [{ OTEL_TRACES_EXPORTER: 'zipkin' }, ['OTEL_TRACES_EXPORTER has no effect']],
+  [{ OTEL_TRACES_EXPORTER: 'otlp' }, []],
+  [{ OTEL_TRACES_SAMPLER_ARG: '0.5' }, ['OTEL_TRACES_SAMPLER_ARG has no effect']],
+  [{ OTEL_TRACES_SAMPLER: 'always_on', OTEL_TRACES_SAMPLER_ARG: '0.5' }, ['OTEL_TRACES_SAMPLER_ARG has no effect']],
+])('what is set and not used is told: %j', (env, told) => {
+  expect(ignored(load(on, env)).map((notice) => told.find((text) => notice.includes(text)))).toEqual(told);
+});
+
+describe('an endpoint that cannot be', () => {
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'https://user:pw@collector:4317',
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=secret',
+  };
+
+  test('switches nothing on', () => {
+    const loaded = load('', env);
+    expect(loaded.tracing).toBeUndefined();
+    expect(ignored(loaded)).toHaveLength(2);
+  });
+
+  test('has its fields go nowhere else', () => {
+    const loaded = load(on, env);
+    expect(loaded.tracing?.otlp).toMatchObject({ endpoint: 'http://localhost:4317', headers: {} });
+    expect(ignored(loaded).join()).not.toContain('secret');
+  });
+});
+
 test('everything that it can say', () => {
   const { tracing, notices } = load(on, {
     OTEL_SERVICE_NAME: 'uploads',
@@ -166,7 +196,6 @@ test('what is for other signals, for other parts or for others is not told', () 
     OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: 'a',
     OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: 'http://a',
     OTEL_PROPAGATORS: 'tracecontext,baggage',
-    OTEL_TRACES_SAMPLER_ARG: '0.1',
     OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: '100',
   };
   expect(ignored(load(on, env))).toEqual([]);

@@ -19,12 +19,13 @@ function createSpan(): ReadableSpan[] {
   return exporter.getFinishedSpans();
 }
 
-async function send(config: Partial<OtlpConfig> & Pick<OtlpConfig, 'endpoint' | 'protocol'>): Promise<ExportResult> {
+async function send(config: Partial<OtlpConfig> & Pick<OtlpConfig, 'endpoint' | 'protocol'>) {
   const createExporter = await prepareExporter({ timeoutMs: 5000, compression: 'none', headers: {}, ...config });
-  const exporter = createExporter();
+  const rejected: [spans: number, reason: string][] = [];
+  const exporter = createExporter((...told) => rejected.push(told));
   const result = await new Promise<ExportResult>((resolve) => exporter.export(createSpan(), resolve));
   await exporter.shutdown();
-  return result;
+  return { ...result, rejected };
 }
 
 /** Another collector's, which must not be told to this one. */
@@ -35,12 +36,12 @@ function setVariables(): void {
 }
 
 /** @param statuses the last of them for all further requests. */
-async function startHttpCollector(...statuses: number[]) {
+async function startHttpCollector(statuses: number[], answer: Buffer = Buffer.alloc(0)) {
   const seen: { url: string | undefined; headers: IncomingHttpHeaders }[] = [];
   const server = createServer((request, response) => {
     seen.push({ url: request.url, headers: request.headers });
     request.resume();
-    request.on('end', () => response.writeHead(statuses[seen.length - 1] ?? statuses.at(-1) ?? 200).end());
+    request.on('end', () => response.writeHead(statuses[seen.length - 1] ?? statuses.at(-1) ?? 200).end(answer));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => {
@@ -52,8 +53,11 @@ async function startHttpCollector(...statuses: number[]) {
 
 test('over HTTP, the fields are those of the configuration', async () => {
   setVariables();
-  const { endpoint, seen } = await startHttpCollector(200);
-  expect(await send({ endpoint, protocol: 'http/protobuf', headers: { 'x-own': 'own' } })).toEqual({ code: 0 });
+  const { endpoint, seen } = await startHttpCollector([200]);
+  expect(await send({ endpoint, protocol: 'http/protobuf', headers: { 'x-own': 'own' } })).toMatchObject({
+    code: 0,
+    rejected: [],
+  });
   expect(seen).toHaveLength(1);
   expect(seen[0]?.url).toBe('/v1/traces');
   expect(seen[0]?.headers).toMatchObject({ 'x-own': 'own' });
@@ -62,29 +66,27 @@ test('over HTTP, the fields are those of the configuration', async () => {
 });
 
 test('over HTTP, a path that is configured is the path', async () => {
-  const { endpoint, seen } = await startHttpCollector(200);
+  const { endpoint, seen } = await startHttpCollector([200]);
   await send({ endpoint: `${endpoint}/otlp/traces`, protocol: 'http/protobuf' });
   expect(seen[0]?.url).toBe('/otlp/traces');
 });
 
 test('over HTTP, what may succeed later is tried again', async () => {
-  const { endpoint, seen } = await startHttpCollector(503, 200);
-  expect(await send({ endpoint, protocol: 'http/protobuf' })).toEqual({ code: 0 });
+  const { endpoint, seen } = await startHttpCollector([503, 200]);
+  expect(await send({ endpoint, protocol: 'http/protobuf' })).toMatchObject({ code: 0, rejected: [] });
   expect(seen).toHaveLength(2);
 });
 
 test('over HTTP, what is refused for good is not tried again', async () => {
-  const { endpoint, seen } = await startHttpCollector(401);
+  const { endpoint, seen } = await startHttpCollector([401]);
   expect(await send({ endpoint, protocol: 'http/protobuf' })).toMatchObject({ code: 1, error: { code: 401 } });
   expect(seen).toHaveLength(1);
 });
 
-test.each([
-  ['taken', '0', { code: 0 }],
-  ['refused', '16', { code: 1, error: { code: 16 } }],
-])('over gRPC, spans are %s, with the fields of the configuration', async (_, status, result) => {
-  setVariables();
+async function startGrpcCollector(status: string, message: Buffer = Buffer.alloc(0)) {
   const seen: IncomingHttpHeaders[] = [];
+  const frame = Buffer.alloc(5);
+  frame.writeUInt32BE(message.length, 1);
   const server = createHttp2Server()
     .on('stream', (stream, headers) => {
       seen.push(headers);
@@ -92,16 +94,45 @@ test.each([
       stream.on('end', () => {
         stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
         stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': status }));
-        stream.end(Buffer.alloc(status === '0' ? 5 : 0));
+        stream.end(status === '0' ? Buffer.concat([frame, message]) : '');
       });
     })
     .listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => void server.close());
-  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+}
+
+test.each([
+  ['taken', '0', { code: 0, rejected: [] }],
+  ['refused', '16', { code: 1, error: { code: 16 } }],
+])('over gRPC, spans are %s, with the fields of the configuration', async (_, status, result) => {
+  setVariables();
+  const { endpoint, seen } = await startGrpcCollector(status);
   expect(await send({ endpoint, protocol: 'grpc', headers: { 'X-Own': 'own' } })).toMatchObject(result);
   expect(seen).toHaveLength(1);
   expect(seen[0]).toMatchObject({ 'x-own': 'own' });
   expect(seen[0]).not.toHaveProperty('x-of-another');
   expect(seen[0]).not.toHaveProperty('grpc-encoding', 'gzip');
+});
+
+/** ExportTraceServiceResponse of opentelemetry/proto/collector/trace/v1: partial_success { rejected_spans, error_message }. */
+function partialSuccess(rejectedSpans: number, message: string): Buffer {
+  const inner = Buffer.concat([Buffer.from([0x08, rejectedSpans, 0x12, message.length]), Buffer.from(message)]);
+  return Buffer.concat([Buffer.from([0x0a, inner.length]), inner]);
+}
+
+const answers = [
+  ['some are rejected', partialSuccess(5, 'quota'), [[5, 'quota']]],
+  ['it has only something to say', partialSuccess(0, 'a warning'), []],
+] as const;
+
+test.each(answers)('over HTTP, a collector takes the batch, but %s', async (_, answer, rejected) => {
+  const { endpoint } = await startHttpCollector([200], answer);
+  expect(await send({ endpoint, protocol: 'http/protobuf' })).toEqual({ code: 0, rejected });
+});
+
+test.each(answers)('over gRPC, a collector takes the batch, but %s', async (_, answer, rejected) => {
+  const { endpoint } = await startGrpcCollector('0', answer);
+  expect(await send({ endpoint, protocol: 'grpc' })).toEqual({ code: 0, rejected });
 });

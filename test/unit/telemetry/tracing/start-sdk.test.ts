@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { TracingConfig } from '../../../../src/config/config.ts';
 import { LineWriter } from '../../../../src/line-writer.ts';
 import { createLog } from '../../../../src/log.ts';
+import type { OnRejected } from '../../../../src/telemetry/tracing/otlp-exporter.ts';
 import { startSdk, type SdkOptions } from '../../../../src/telemetry/tracing/start-sdk.ts';
 
 const tracing: TracingConfig = {
@@ -41,17 +42,20 @@ const refusedWith = (code?: number): ExportResult => ({
 const refused = refusedWith();
 
 /** @param answer of the collector, to its nth batch. */
-function start(answer: (batch: number) => Promise<ExportResult>, options: Partial<SdkOptions> = {}) {
+function start(
+  answer: (batch: number, onRejected: OnRejected) => Promise<ExportResult>,
+  options: Partial<SdkOptions> = {},
+) {
   const sent: ReadableSpan[][] = [];
   let exporters = 0;
   const sdk = startSdk({
     tracing,
-    createExporter() {
+    createExporter(onRejected) {
       exporters++;
       return {
         export(spans, done) {
           sent.push(spans);
-          const answered = async (): Promise<void> => done(await answer(sent.length));
+          const answered = async (): Promise<void> => done(await answer(sent.length, onRejected));
           void answered();
         },
         shutdown: () => Promise.resolve(),
@@ -99,6 +103,18 @@ test('a batch that is not full is sent after a while', async () => {
   add(1);
   await vi.waitUntil(() => sdk.counts.exported === 1);
   expect(names()).toEqual([1]);
+});
+
+test('spans that the collector did not keep of a batch that it took have failed, and that is told once', async () => {
+  const { sdk, add, logged } = start(async (number, onRejected) => {
+    if (number <= 2) onRejected(3, 'quota exceeded');
+    return taken;
+  });
+  add(12);
+  await sdk.stop();
+  expect(sdk.counts).toEqual({ exported: 6, dropped: 0, failed: 6 });
+  expect(logged('does not keep all')).toBe(1);
+  expect(logged('quota exceeded')).toBe(1);
 });
 
 test('a batch is never larger than the queue', async () => {

@@ -71,6 +71,11 @@ describe('tracestate', () => {
     expect(readTraceState(field)).toBe(state);
   });
 
+  test('spaces without end cost no more than other characters', () => {
+    // By the square of their number it would be a minute.
+    for (let i = 0; i < 500; i++) expect(readTraceState(`a=${' '.repeat(16_000)}b`)).toBeUndefined();
+  });
+
   test('beyond 512 characters, the oldest members are left out', () => {
     const member = (key: string): string => `${key}=${'v'.repeat(200)}`;
     expect(readTraceState(['a', 'b', 'c', 'd'].map(member).join(','))).toBe(['a', 'b'].map(member).join(','));
