@@ -16,6 +16,7 @@ import { S3Error } from './errors.ts';
 import { createForwardedReader } from './forwarded.ts';
 import { createRefusal, createRequestHandler, type Bucket, type HandlerOptions } from './handle-request.ts';
 import { toLog } from './log.ts';
+import { nameBackend } from './routing/name-backend.ts';
 import { createAddressParser, createBucketFinder } from './routing/parse-address.ts';
 import { createAccessCheck } from './policy/access-list.ts';
 import { createUploadPolicy } from './policy/upload-policy.ts';
@@ -165,6 +166,7 @@ async function start(
 
   gauges = () => ({
     lentBytes: budget.lentBytes,
+    reservedBytes: budget.reservedBytes,
     budgetBytes: budget.budgetBytes,
     memoryWaits: budget.waits,
     uploads: slots.inUse,
@@ -248,7 +250,7 @@ function backendBucketOf({ storage, isPattern, name }: BucketConfig): string | u
 
 function toRoute(bucket: BucketConfig, target: Bucket) {
   const { name, pathPrefix, storage } = bucket;
-  const backend = storage.kind === 's3' ? (storage.endpoint ?? 'aws') : storage.root;
+  const backend = storage.kind === 's3' ? nameBackend(storage.endpoint) : storage.root;
   return { name, pathPrefix, backendBucket: backendBucketOf(bucket), backend, target };
 }
 

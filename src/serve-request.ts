@@ -7,14 +7,14 @@ import { S3Error } from './errors.ts';
 import type { HttpRequest, HttpResponse } from './http.ts';
 import type { AccessCheck } from './policy/access-list.ts';
 import type { UploadPolicy } from './policy/upload-policy.ts';
-import type { AddressParser } from './routing/parse-address.ts';
+import type { Address, AddressParser } from './routing/parse-address.ts';
 import { parseOperation, type Operation } from './routing/parse-operation.ts';
 import { screenRequest } from './routing/screen-request.ts';
 import type { ObjectAddress, Storage } from './storage/storage.ts';
 import type { ByteBudget } from './upload/body/byte-budget.ts';
 import type { OpenUploads } from './upload/open-uploads/open-uploads.ts';
-import type { UploadSettings } from './upload/operation-context.ts';
-import { runOperation, takesBody } from './upload/operations/operations.ts';
+import type { OperationContext, UploadSettings } from './upload/operation-context.ts';
+import { checkHead, runOperation, takesBody } from './upload/operations/operations.ts';
 import type { UploadSlots } from './upload/upload-slots.ts';
 
 /** A configured bucket with everything that serves it. */
@@ -51,6 +51,8 @@ export interface Course {
   readonly authorizeMs: number | undefined;
   /** How long the request waited for an upload slot. */
   readonly queueMs: number | undefined;
+  /** How long it waited for memory to be set aside, which is before anything is asked of the backend. */
+  readonly reserveMs: number | undefined;
 }
 
 /** Filled in on the way, so that it is there when the request fails. */
@@ -81,11 +83,7 @@ export async function serveRequest(
   progress.bucketName = address.bucketName;
   const bucket = (progress.bucket = watch.enter(address.bucket));
   bucket.checkAccess?.(request.clientIp);
-  const operation = (progress.operation = parseOperation(
-    request,
-    address.key,
-    bucket.policy?.makesKeys === true && request.rawPath.endsWith('/'),
-  ));
+  const operation = (progress.operation = operationOf(request, address));
   const authenticatingAt = performance.now();
   const { principal, payload, headers, isByCookie, claim } = await bucket.authenticate(request).finally(() => {
     progress.authenticateMs = performance.now() - authenticatingAt;
@@ -117,16 +115,21 @@ export async function serveRequest(
   }
 
   function claimAndRun(): Promise<HttpResponse> {
-    if (claim === undefined) return run();
-    const claimingAt = performance.now() - (progress.authenticateMs ?? 0);
-    const claiming = claim().finally(() => {
-      progress.authenticateMs = performance.now() - claimingAt;
-    });
-    return claiming.then(run);
+    const context = createContext();
+    return claim === undefined ? run(context) : claimBefore(claim, context);
   }
 
-  function run(): Promise<HttpResponse> {
-    const operating = runOperation(asked.operation, {
+  async function claimBefore(claiming: () => Promise<void>, context: OperationContext): Promise<HttpResponse> {
+    checkHead(asked.operation, context);
+    const claimingAt = performance.now() - (progress.authenticateMs ?? 0);
+    await claiming().finally(() => {
+      progress.authenticateMs = performance.now() - claimingAt;
+    });
+    return run(context);
+  }
+
+  function createContext(): OperationContext {
+    return {
       request,
       headers: permission?.headers ?? asked.headers,
       payload,
@@ -142,12 +145,22 @@ export async function serveRequest(
       settings: narrow(bucket.settings, permission?.maxObjectBytes),
       budget: options.budget,
       openUploads: options.openUploads,
-    });
+      progress,
+    };
+  }
+
+  function run(context: OperationContext): Promise<HttpResponse> {
+    const operating = runOperation(asked.operation, context);
     const running = bucket.isNamedByClient ? operating.catch(tellNoSuchBucket) : operating;
     const fields = admission?.answerFields;
     if (fields === undefined || fields.length === 0) return running;
     return running.then((response) => ({ ...response, headers: [...response.headers, ...fields] }));
   }
+}
+
+/** @throws as `parseOperation`. */
+export function operationOf(request: HttpRequest, { bucket, key }: Address<Bucket>): Operation {
+  return parseOperation(request, key, bucket.policy?.makesKeys === true && request.rawPath.endsWith('/'));
 }
 
 function narrow(settings: UploadSettings, maxObjectBytes = Infinity): UploadSettings {

@@ -96,6 +96,8 @@ export interface S3StorageConfig {
   readonly forcePathStyle: boolean;
   /** Whether the backend stores keys with a leading slash or `//` as they are; otherwise they are refused. */
   readonly keepsEmptySegments: boolean;
+  /** Whether every object goes there with a checksum: one is made where the client has sent none. */
+  readonly wantsChecksum: boolean;
   readonly timeouts: S3Timeouts;
 }
 

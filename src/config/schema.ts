@@ -66,6 +66,7 @@ const s3 = z
     session_token: text().optional(),
     force_path_style: flag().optional(),
     keeps_empty_segments: flag().optional(),
+    request_checksum_calculation: z.enum(['when_required', 'when_supported']).prefault('when_required'),
     timeouts: z
       .strictObject({
         connect_seconds: seconds(0.1).prefault(5),

@@ -101,6 +101,7 @@ function toS3(s3: ParsedS3, ownName: string | undefined): S3StorageConfig {
     credentials: toCredentials(s3),
     forcePathStyle: s3.force_path_style ?? s3.endpoint !== undefined,
     keepsEmptySegments: s3.keeps_empty_segments ?? s3.endpoint === undefined,
+    wantsChecksum: s3.request_checksum_calculation === 'when_supported',
     timeouts: {
       connectMs: toMs(s3.timeouts.connect_seconds),
       idleMs: toMs(s3.timeouts.idle_seconds),

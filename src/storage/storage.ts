@@ -14,6 +14,8 @@ export interface StorageLimits {
   readonly maxObjectBytes: number;
   /** True when putObject takes bodies whose length is not known, and nothing is gained by cutting large ones into parts. */
   readonly streamsAnyLength: boolean;
+  /** Whether every object is to come with a checksum, even where the client has sent none. */
+  readonly wantsChecksum: boolean;
 }
 
 /** Where an object goes: the backend's own bucket, and the key exactly as the client meant it (decoded once). */

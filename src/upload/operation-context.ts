@@ -52,4 +52,11 @@ export interface OperationContext {
   readonly settings: UploadSettings;
   readonly budget: ByteBudget;
   readonly openUploads: OpenUploads;
+  readonly progress: MemoryProgress;
+}
+
+/** What is known of waits for memory when the request ends, however it ends. */
+export interface MemoryProgress {
+  /** How long it waited for memory to be set aside, which is before anything is asked of the backend. */
+  reserveMs?: number | undefined;
 }

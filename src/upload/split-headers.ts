@@ -1,5 +1,5 @@
 // The header fields of a PutObject on the calls that it becomes: one, or several when it goes in parts; and the checksums beside them.
-import type { ChecksumAlgorithm, ObjectHeaders } from '../storage/storage.ts';
+import type { ChecksumAlgorithm, ObjectHeaders, StorageLimits } from '../storage/storage.ts';
 import { isCrc, type CrcAlgorithm } from './body/crc.ts';
 import { checksumAlgorithms } from './body/verify.ts';
 
@@ -18,7 +18,15 @@ const isOnEveryCall = (name: string) =>
 /** Digests of the whole body: verified here while it streams, and of no meaning to any single part. */
 const isWholeDigest = (name: string) => name === 'content-md5' || name.startsWith('x-amz-checksum-');
 
-function isLocked(headers: ObjectHeaders): boolean {
+/**
+ * Whether an object must come with a checksum: where the backend is configured so, and with locks: "Content-MD5 OR x-amz-checksum-
+ * HTTP header is required for Put Object requests with Object Lock parameters", and the same for Put Part.
+ */
+export function demandsChecksum(
+  headers: ObjectHeaders,
+  { wantsChecksum }: Pick<StorageLimits, 'wantsChecksum'>,
+): boolean {
+  if (wantsChecksum) return true;
   for (const name of headers.keys()) if (name.startsWith('x-amz-object-lock-')) return true;
   return false;
 }
@@ -32,15 +40,16 @@ export function announceChecksum(headers: ObjectHeaders, algorithm: ChecksumAlgo
 }
 
 /**
- * The header fields of a body that goes as one. S3 wants a checksum of every body that comes with locks.
+ * The header fields of a body that goes as one.
  * @param trailing the algorithm of the client's checksum behind its body.
  * @returns what they are, and the checksum that must be made here because the client has sent none.
  */
 export function wholeHeaders(
   headers: ObjectHeaders,
+  isDemanded: boolean,
   trailing?: ChecksumAlgorithm,
 ): { readonly onPut: ObjectHeaders; readonly ownChecksum: CrcAlgorithm | undefined } {
-  if (!isLocked(headers) || [...headers.keys()].some(isWholeDigest)) return { onPut: headers, ownChecksum: undefined };
+  if (!isDemanded || [...headers.keys()].some(isWholeDigest)) return { onPut: headers, ownChecksum: undefined };
   return {
     onPut: announceChecksum(headers, trailing ?? ownAlgorithm),
     ownChecksum: trailing === undefined ? ownAlgorithm : undefined,
@@ -49,14 +58,17 @@ export function wholeHeaders(
 
 /**
  * The checksum with which a body that is cut into parts can be stored: the client's, where it is a CRC, as those of the parts make
- * that of the whole; or one of ours, where locks demand one: "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part
- * requests with Object Lock parameters".
+ * that of the whole; or one of ours, where one is demanded.
  * @param trailing the algorithm of the client's checksum behind its body.
  */
-export function checksumOfParts(headers: ObjectHeaders, trailing?: ChecksumAlgorithm): CrcAlgorithm | undefined {
+export function checksumOfParts(
+  headers: ObjectHeaders,
+  isDemanded: boolean,
+  trailing?: ChecksumAlgorithm,
+): CrcAlgorithm | undefined {
   const sent = trailing ?? checksumAlgorithms.find((algorithm) => headers.has(`x-amz-checksum-${algorithm}`));
   if (sent !== undefined && isCrc(sent)) return sent;
-  return isLocked(headers) ? ownAlgorithm : undefined;
+  return isDemanded ? ownAlgorithm : undefined;
 }
 
 /** @param checksum as of `checksumOfParts`. */
@@ -82,16 +94,16 @@ export function splitHeaders(headers: ObjectHeaders, checksum?: CrcAlgorithm): S
 
 /**
  * What a backend keeps of the checksum that an upload was opened with: it says so in its answer. One that says nothing gets none,
- * but where locks demand it.
+ * but where it is demanded.
  * @param answer the header fields that CreateMultipartUpload was answered with.
  */
 export function keptChecksum(
-  headers: ObjectHeaders,
   answer: ReadonlyMap<string, string>,
+  isDemanded: boolean,
 ): { readonly ofParts: boolean; /** False: one made of those of the parts. */ readonly ofObject: boolean } {
   const isKnown = answer.has('x-amz-checksum-algorithm');
   return {
-    ofParts: isKnown || isLocked(headers),
+    ofParts: isKnown || isDemanded,
     ofObject: isKnown && answer.get('x-amz-checksum-type') === 'FULL_OBJECT',
   };
 }

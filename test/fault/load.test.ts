@@ -18,7 +18,7 @@ test('64 uploads of 64 MiB at once into a slower backend: RSS within budget + 15
   const toxiproxy = await startToxiproxy();
   const running = await startProxiedBucket({
     start: startMinio,
-    server: { limits: { memory_budget: '256MiB', queue_timeout_seconds: 60 } },
+    server: { limits: { memory_budget: '256MiB', queue_timeout_seconds: 600 } },
     between: async (server) => {
       const network = await toxiproxy.createProxy(server.endpoint);
       await network.addToxic({ type: 'bandwidth', stream: 'upstream', attributes: { rate: 1_500 } });
@@ -43,7 +43,7 @@ test('64 uploads of 64 MiB at once into a slower backend: RSS within budget + 15
 test('48 bodies of unknown length at once into a small budget: all are stored, some after they have waited', async () => {
   const running = await startProxiedBucket({
     start: startMinio,
-    server: { limits: { memory_budget: '48MiB', queue_timeout_seconds: 120 } },
+    server: { limits: { memory_budget: '48MiB', queue_timeout_seconds: 600 } },
     upload: { part_size: 5 * MiB },
   });
   bucket = running;

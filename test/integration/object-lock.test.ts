@@ -52,7 +52,12 @@ describe.each([
     recorder = await startRecorder(passOnTo(server));
     const upload = { multipart_threshold: partBytes, part_size: partBytes };
     const s3 = s3Config(server, recorder.endpoint);
-    proxy = await startProxy({ config: { buckets: [bucketConfig({ s3, upload })] } });
+    const checked = {
+      ...bucketConfig({ s3: { ...s3, request_checksum_calculation: 'when_supported' }, upload }),
+      name: 'checked',
+      path_prefix: '/checked',
+    };
+    proxy = await startProxy({ config: { buckets: [bucketConfig({ s3, upload }), checked] } });
     token = await createToken();
   });
   beforeEach(() => void recorder.seen.splice(0));
@@ -63,11 +68,16 @@ describe.each([
     await server.stop();
   });
 
-  const put = (key: string, body: RequestOptions['body'], headers: Record<string, string>): Promise<Answer> =>
+  const put = (
+    key: string,
+    body: RequestOptions['body'],
+    headers: Record<string, string>,
+    under = prefix,
+  ): Promise<Answer> =>
     sendRequest({
       url: proxy.url,
       method: 'PUT',
-      path: `${prefix}/${key}`,
+      path: `${under}/${key}`,
       headers: { authorization: `Bearer ${token}`, ...headers },
       ...(body === undefined ? {} : { body }),
     });
@@ -150,6 +160,19 @@ describe.each([
     const heads = headsOf('PUT', 'partNumber=');
     expect(isEach(heads, 'x-amz-checksum-crc32: ')).toEqual([true, true, true]);
     expect(await checksumOf('unknown')).toBe(crcOf(large).toString('base64'));
+  });
+
+  test.each([
+    ['small', small],
+    ['streamed', large.subarray(0, 3 * MiB)],
+    ['large', large],
+  ])('a bucket that wants checksums gets one without a lock too: %s', async (name, body) => {
+    for (const [key, sent] of Object.entries({ [`checked-${name}`]: body, [`checked-unknown-${name}`]: [body] })) {
+      expect(await put(key, sent, {}, '/checked')).toMatchObject({ status: 200 });
+      const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+      expect(Buffer.from((await Body?.transformToByteArray()) ?? []).equals(body)).toBe(true);
+      expect(await checksumOf(key)).toBe(crcOf(body).toString('base64'));
+    }
   });
 
   test('without a lock, parts go as they came', async () => {

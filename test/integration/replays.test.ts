@@ -44,7 +44,7 @@ const inAMinute = (): number => Date.now() + 60_000;
 
 async function outcomeOf(guard: ReplayGuard, signature: string, expiresAtMs = inAMinute()): Promise<string> {
   try {
-    await guard.claim(signature, expiresAtMs);
+    await guard.claim(signature, expiresAtMs, 'AKIAONE');
     return 'accepted';
   } catch (error) {
     if (error instanceof S3Error) return error.code;
@@ -66,7 +66,7 @@ describe('two guards on one Redis', () => {
   test('accept a signature once between them', async () => {
     const signature = newSignature();
     expect(await outcomeOf(one, signature)).toBe('accepted');
-    await expect(other.claim(signature, inAMinute())).rejects.toMatchObject({
+    await expect(other.claim(signature, inAMinute(), 'AKIAONE')).rejects.toMatchObject({
       code: 'AccessDenied',
       message: 'The signature has been used before.',
     });
@@ -294,6 +294,24 @@ test('what is answered 503 before anything is done does not use a signature up',
   await again.stop();
 });
 
+test.each([
+  ['a digest that is none', { 'content-md5': 'AAAA' }, 'InvalidDigest'],
+  ['more than a bucket takes', { 'content-length': '5000000' }, 'EntityTooLarge'],
+  ['a condition that nobody knows', { 'if-none-match': '"a"' }, 'NotImplemented'],
+])('what the head alone shows to be wrong does not use a signature up: %s', async (_, headers, code) => {
+  const upload = { max_object_size: '1MB' };
+  const proxy = await startProxy({
+    config: { buckets: [{ name: 'uploads', filesystem: { root: './data' }, auth: { sigv4 }, upload }] },
+  });
+  const path = presignPath(proxy, '/uploads/key');
+  const send = (more: Record<string, string>): Promise<Answer> =>
+    sendRequest({ url: proxy.url, method: 'PUT', path, headers: more, body: 'hello' });
+  expect((await send(headers)).body).toContain(`<Code>${code}</Code>`);
+  expect((await send({})).status).toBe(200);
+  expect((await send({})).status).toBe(403);
+  await proxy.stop();
+});
+
 test.each([0, 1, 2, 3, 5, 8])(
   'a guard that is closed while it connects leaves no connection behind (%i)',
   async (turns) => {
@@ -319,7 +337,7 @@ describe('the password of Redis is not told', () => {
     ['is for a name that is not there', () => `rediss://user:${secret}@redis.invalid`],
   ])('when it %s', async (_, url) => {
     const guard = createRedisReplayGuard({ url: url(), timeoutMs: 2000 });
-    const error: unknown = await Promise.resolve(guard.claim(newSignature(), inAMinute())).catch(
+    const error: unknown = await Promise.resolve(guard.claim(newSignature(), inAMinute(), 'AKIAONE')).catch(
       (reason: unknown) => reason,
     );
     expect(error).toMatchObject({ code: 'ServiceUnavailable', status: 503, cause: expect.any(Error) });

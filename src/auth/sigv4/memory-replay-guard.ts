@@ -10,18 +10,26 @@ export interface MemoryReplayGuardOptions {
 }
 
 export interface MemoryReplayGuard extends ReplayGuard {
-  claim(signature: string, expiresAtMs: number): void;
+  claim(signature: string, expiresAtMs: number, accessKey: string): void;
 }
 
 /** Signatures are forgotten together with all others that expire in the same minute, and not one by one. */
 const bucketMs = 60_000;
 
+/** Those that expire in one minute. */
+interface Expiring {
+  readonly signatures: Set<string>;
+  readonly countOf: Map<string, number>;
+}
+
 /**
  * Never forgets a signature before it has expired: when it is full, new ones are refused until the oldest have. A signature
- * that is made in the header form lives for twice the allowed clock skew at most, a presigned URL's for a week.
+ * that is made in the header form lives for twice the allowed clock skew at most, a presigned URL's for a week. No access key may
+ * hold more than is still free, so that whoever signs without end leaves the others room: one of them half, two of them a third.
  */
 export function createMemoryReplayGuard({ maxEntries, now = Date.now }: MemoryReplayGuardOptions): MemoryReplayGuard {
-  const buckets = new Map<number, Set<string>>();
+  const buckets = new Map<number, Expiring>();
+  const countOf = new Map<string, number>();
   let count = 0;
   let sweptBefore = -Infinity;
 
@@ -29,28 +37,32 @@ export function createMemoryReplayGuard({ maxEntries, now = Date.now }: MemoryRe
     const current = Math.floor(nowMs / bucketMs);
     if (current <= sweptBefore) return;
     sweptBefore = current;
-    for (const [index, signatures] of buckets) {
+    for (const [index, expired] of buckets) {
       if (index >= current) continue;
-      count -= signatures.size;
+      count -= expired.signatures.size;
+      for (const [accessKey, own] of expired.countOf) countOf.set(accessKey, (countOf.get(accessKey) ?? 0) - own);
       buckets.delete(index);
     }
   }
 
   return {
-    claim(signature, expiresAtMs) {
+    claim(signature, expiresAtMs, accessKey) {
       const nowMs = now();
       if (nowMs > expiresAtMs) throw new S3Error('AccessDenied', { detail: 'Request has expired' });
       sweep(nowMs);
       const index = Math.floor(expiresAtMs / bucketMs);
       // The raw bytes take half the room of their digits.
       const entry = Buffer.from(signature, 'hex').toString('latin1');
-      let signatures = buckets.get(index);
-      if (signatures?.has(entry) === true) throw replayRefusal();
-      if (count >= maxEntries) {
+      let bucket = buckets.get(index);
+      if (bucket?.signatures.has(entry) === true) throw replayRefusal();
+      const own = countOf.get(accessKey) ?? 0;
+      if (own >= maxEntries - count) {
         throw new S3Error('SlowDown', { cause: new Error(full), retryAfterMs: bucketMs - (nowMs % bucketMs) });
       }
-      if (signatures === undefined) buckets.set(index, (signatures = new Set()));
-      signatures.add(entry);
+      if (bucket === undefined) buckets.set(index, (bucket = { signatures: new Set(), countOf: new Map() }));
+      bucket.signatures.add(entry);
+      bucket.countOf.set(accessKey, (bucket.countOf.get(accessKey) ?? 0) + 1);
+      countOf.set(accessKey, own + 1);
       count++;
     },
     async checkReady() {
@@ -58,10 +70,11 @@ export function createMemoryReplayGuard({ maxEntries, now = Date.now }: MemoryRe
     },
     async close() {
       buckets.clear();
+      countOf.clear();
       count = 0;
     },
   };
 }
 
 const full =
-  'as many signatures are remembered as there is room for; a shorter max_clock_skew_seconds or Redis makes room';
+  'as many signatures of this access key are remembered as there is room for; a shorter max_clock_skew_seconds or Redis makes room';

@@ -9,9 +9,10 @@ export interface ReplayGuard {
   /**
    * @param signature 64 digits of lower-case hex, found right beforehand: nobody can fill the memory with others.
    * @param expiresAtMs until when, that millisecond included, the signature would be accepted; always the same for one signature.
+   * @param accessKey whose signature it is.
    * @throws S3Error AccessDenied when it has been claimed before, or has expired where that is known; SlowDown or ServiceUnavailable when that cannot be known.
    */
-  claim(signature: string, expiresAtMs: number): Promise<void> | void;
+  claim(signature: string, expiresAtMs: number, accessKey: string): Promise<void> | void;
   /** Rejects when no signature could be claimed now. */
   checkReady(): Promise<void>;
   close(): Promise<void>;

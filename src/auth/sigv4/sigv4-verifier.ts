@@ -46,7 +46,7 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
     { expiresAtMs, ...signed }: { timestamp: string; signedAtMs: number; expiresAtMs: number },
   ): Promise<void> {
     checkTime(presented, signed, config.maxClockSkewMs);
-    await replays.claim(presented.signature, expiresAtMs);
+    await replays.claim(presented.signature, expiresAtMs, presented.accessKey);
   }
 
   return async (request, presented) => {

@@ -21,6 +21,7 @@ export const filesystemLimits: StorageLimits = {
   maxPutBytes: 5 * 1024 * 1024 * mib,
   maxObjectBytes: 5 * 1024 * 1024 * mib,
   streamsAnyLength: true,
+  wantsChecksum: false,
 };
 
 const sweepEveryMs = 60 * 60 * 1000;

@@ -33,6 +33,8 @@ export interface S3StorageOptions {
    * drops a leading slash, gateways to a file system merge them.
    */
   readonly keepsEmptySegments: boolean;
+  /** Whether every object is sent with a checksum, as a bucket with default retention demands. Default false. */
+  readonly wantsChecksum?: boolean | undefined;
   /** To one host; a slow client's upload holds one, or one for each of its parts in flight. Default 8192. */
   readonly maxConnections?: number | undefined;
 }
@@ -41,7 +43,7 @@ const mebibyte = 1024 * 1024;
 const gibibyte = 1024 * mebibyte;
 
 /** Source: Amazon S3 User Guide, "Amazon S3 multipart upload limits". */
-const limits: StorageLimits = {
+const limits: Omit<StorageLimits, 'wantsChecksum'> = {
   minPartBytes: 5 * mebibyte,
   maxPartBytes: 5 * gibibyte,
   maxParts: 10_000,
@@ -103,7 +105,7 @@ export function createS3Storage(options: S3StorageOptions): Storage {
   };
 
   return {
-    limits,
+    limits: { ...limits, wantsChecksum: options.wantsChecksum ?? false },
     putObject: (address, headers, body, signal, trace) => {
       const request = { address, query: '', headers, body, signal, trace };
       return lostPuts.has(headers) ? lostPuts.putAgain(request, put) : put(request);

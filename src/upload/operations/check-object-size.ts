@@ -1,11 +1,11 @@
-// Whether the object that a client makes of its parts has a size that the bucket takes: nobody but the backend knows it.
+// Whether the object that a client makes of its parts has a size that the bucket takes: nobody but the backend knows that of a part.
 import { S3Error } from '../../errors.ts';
 import type { CompletedPart, ListedPart, ObjectHeaders, PartsPage, UploadAddress } from '../../storage/storage.ts';
 import { withRetries } from '../body/retry.ts';
 import type { OperationContext } from '../operation-context.ts';
 
 /** The most that S3 lists at once: API reference of ListParts, max-parts. */
-const maxParts = 1000;
+const maxListedParts = 1000;
 /** What a part that was sent with them cannot be listed without. */
 const isForListing = /^x-amz-(?:server-side-encryption-customer-.+|expected-bucket-owner)$/;
 
@@ -28,13 +28,34 @@ export async function checkObjectSize(
   // another object of.
   if (listed === undefined) return;
   let bytes = 0;
-  for (const { partNumber, etag } of parts) {
-    const part = listed.get(partNumber);
-    if (part === undefined || unquoted(part.etag) !== unquoted(etag)) throw new S3Error('InvalidPart');
-    bytes += part.size;
-  }
+  for (const part of parts) bytes += sizeOf(part, listed);
   if (bytes > settings.maxObjectBytes) throw new S3Error('EntityTooLarge');
   if (bytes < settings.minObjectBytes) throw new S3Error('EntityTooSmall');
+}
+
+/**
+ * Of an object whose first bytes are looked at: the first of several parts has as many as a part must have. Not every backend sees to
+ * that, and of a shorter one there would be less to look at than of the object.
+ * @throws S3Error EntityTooSmall; InvalidPart for one that is not there as the client names it.
+ */
+export async function checkFirstPart(
+  context: Pick<OperationContext, 'settings' | 'storage' | 'request'>,
+  upload: UploadAddress,
+  [first, ...others]: readonly CompletedPart[],
+  headers: ObjectHeaders,
+): Promise<void> {
+  if (first?.partNumber !== 1) throw new S3Error('InvalidPart', { detail: firstPartMissing });
+  const listed = others.length === 0 ? undefined : await listParts(context, upload, 1, headers);
+  if (listed !== undefined && sizeOf(first, listed) < context.storage.limits.minPartBytes)
+    throw new S3Error('EntityTooSmall');
+}
+
+const firstPartMissing = 'This bucket looks at the first bytes of an object: part 1 must be one of the parts.';
+
+function sizeOf({ partNumber, etag }: CompletedPart, listed: ReadonlyMap<number, ListedPart>): number {
+  const part = listed.get(partNumber);
+  if (part === undefined || unquoted(part.etag) !== unquoted(etag)) throw new S3Error('InvalidPart');
+  return part.size;
 }
 
 /** @returns the parts up to a number; undefined when there is no such upload. */
@@ -46,6 +67,7 @@ async function listParts(
 ): Promise<ReadonlyMap<number, ListedPart> | undefined> {
   const found = new Map<number, ListedPart>();
   const fields = new Map([...headers].filter(([name]) => isForListing.test(name)));
+  const maxParts = Math.min(lastPartNumber, maxListedParts);
   const listAfter = (partNumberMarker: number): Promise<PartsPage> =>
     withRetries(() => storage.listParts(upload, { maxParts, partNumberMarker }, fields, signal), { retry, signal });
   try {

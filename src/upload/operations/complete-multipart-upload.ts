@@ -1,5 +1,4 @@
 // CompleteMultipartUpload: makes the object out of the parts that the client lists.
-import { S3Error } from '../../errors.ts';
 import type { HttpResponse } from '../../http.ts';
 import type { CompletedPart, ObjectHeaders } from '../../storage/storage.ts';
 import type { IncomingBody } from '../body/incoming-body.ts';
@@ -9,7 +8,7 @@ import type { OperationContext } from '../operation-context.ts';
 import { CompletedPartsParser } from '../xml/parse-complete-multipart-upload.ts';
 import { writeCompleteMultipartUploadResult } from '../xml/write-results.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
-import { checkObjectSize } from './check-object-size.ts';
+import { checkFirstPart, checkObjectSize } from './check-object-size.ts';
 import { withReservedMemory } from './with-reserved-memory.ts';
 
 /** 10,000 parts with an ETag and a checksum each come to less. */
@@ -19,15 +18,18 @@ const smallXmlBytes = 32 * 1024;
 /** What the list of parts takes in memory, for each byte of the document (measured, 10,000 parts). */
 const memoryPerByte = 3;
 
-const firstPartMissing = 'This bucket looks at the first bytes of an object: part 1 must be one of the parts.';
+/** @throws as `openBody`. */
+export function openPartsList(context: OperationContext): IncomingBody {
+  // The checksum headers of this call are of the object, not of this body; Content-MD5 is of the body.
+  return openBody(context, { maxBytes: maxXmlBytes, hasChecksum: false });
+}
 
 export async function completeMultipartUpload(
   context: OperationContext,
   { uploadId }: { uploadId: string },
   headers: ObjectHeaders,
 ): Promise<HttpResponse> {
-  // The checksum headers of this call are of the object, not of this body; Content-MD5 is of the body.
-  const body = openBody(context, { maxBytes: maxXmlBytes, hasChecksum: false });
+  const body = openPartsList(context);
   const { length: xmlBytes = maxXmlBytes } = body;
   const complete = () => completeParts(context, uploadId, body, headers);
   if (xmlBytes <= smallXmlBytes) return complete();
@@ -47,9 +49,8 @@ async function completeParts(
   const { request, storage, object, clientBucket, clientKey, settings } = context;
   const { signal } = request;
   const parts = await receiveParts(body);
-  if (context.needsFirstPart && parts[0]?.partNumber !== 1)
-    throw new S3Error('InvalidPart', { detail: firstPartMissing });
   const upload = { ...object, uploadId };
+  if (context.needsFirstPart) await checkFirstPart(context, upload, parts, headers);
   await checkObjectSize(context, upload, parts, headers);
   const stored = await withRetries(() => storage.completeMultipartUpload(upload, parts, headers, signal), {
     retry: settings.retry,

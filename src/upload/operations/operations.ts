@@ -6,15 +6,27 @@ import type { OperationContext } from '../operation-context.ts';
 import { writeLocationConstraint } from '../xml/write-results.ts';
 import { xmlResponse } from '../xml/xml-response.ts';
 import { abortMultipartUpload } from './abort-multipart-upload.ts';
-import { completeMultipartUpload } from './complete-multipart-upload.ts';
+import { completeMultipartUpload, openPartsList } from './complete-multipart-upload.ts';
 import { createMultipartUpload } from './create-multipart-upload.ts';
 import { listParts } from './list-parts.ts';
-import { putObject } from './put-object.ts';
-import { uploadPart } from './upload-part.ts';
+import { openObjectBody, putObject } from './put-object.ts';
+import { openPartBody, uploadPart } from './upload-part.ts';
 
 /** Whether the operation receives a body, and so needs an upload slot and memory. */
 export function takesBody({ name }: Operation): boolean {
   return name === 'PutObject' || name === 'UploadPart' || name === 'CompleteMultipartUpload';
+}
+
+/**
+ * Finds what the head alone shows to be wrong, before anything is used up that the client has only once.
+ * @throws S3Error as `runOperation` would.
+ */
+export function checkHead({ name }: Operation, context: OperationContext): void {
+  if (name !== 'AbortMultipartUpload' && name !== 'HeadBucket' && name !== 'GetBucketLocation')
+    screenObjectHeaders(name, context.headers);
+  if (name === 'PutObject') openObjectBody(context);
+  else if (name === 'UploadPart') openPartBody(context);
+  else if (name === 'CompleteMultipartUpload') openPartsList(context);
 }
 
 /** @throws S3Error; and what the request's body or signal ended with. */

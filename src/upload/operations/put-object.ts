@@ -1,5 +1,4 @@
 // PutObject: one PUT to the backend, or several parts when the body is large or its length is not known.
-import { S3Error } from '../../errors.ts';
 import type { Chunk, HttpResponse } from '../../http.ts';
 import type { CompletedPart, ObjectHeaders, Stored, UploadAddress } from '../../storage/storage.ts';
 import { windowBytes } from '../body/byte-budget.ts';
@@ -16,6 +15,7 @@ import type { OperationContext } from '../operation-context.ts';
 import {
   announceChecksum,
   checksumOfParts,
+  demandsChecksum,
   keptChecksum,
   splitHeaders,
   stateChecksum,
@@ -23,14 +23,21 @@ import {
 } from '../split-headers.ts';
 import { storedResponse } from '../stored-response.ts';
 import { createGraceMs, outlive } from './outlive.ts';
+import { reserveMemory } from './with-reserved-memory.ts';
+
+/** @throws as `openBody`. */
+export function openObjectBody(context: OperationContext): IncomingBody {
+  const { storage, settings, inspector } = context;
+  return openBody(context, {
+    maxBytes: Math.min(settings.maxObjectBytes, storage.limits.maxObjectBytes),
+    minBytes: settings.minObjectBytes,
+    inspector,
+  });
+}
 
 export async function putObject(context: OperationContext, headers: ObjectHeaders): Promise<HttpResponse> {
   const { storage, settings } = context;
-  const body = openBody(context, {
-    maxBytes: Math.min(settings.maxObjectBytes, storage.limits.maxObjectBytes),
-    minBytes: settings.minObjectBytes,
-    inspector: context.inspector,
-  });
+  const body = openObjectBody(context);
   const plan = choosePlan({ ...settings, length: body.length, limits: storage.limits });
   switch (plan.kind) {
     case 'put':
@@ -44,7 +51,11 @@ export async function putObject(context: OperationContext, headers: ObjectHeader
 
 function putWhole(context: OperationContext, headers: ObjectHeaders, body: IncomingBody): Promise<Stored> {
   const { object, storage, budget, settings, request } = context;
-  const { onPut, ownChecksum } = wholeHeaders(headers, body.checksum?.algorithm);
+  const { onPut, ownChecksum } = wholeHeaders(
+    headers,
+    demandsChecksum(headers, storage.limits),
+    body.checksum?.algorithm,
+  );
   return sendWhole((outgoing, signal) => storage.putObject(object, onPut, outgoing, signal), {
     body,
     budget,
@@ -62,7 +73,7 @@ async function putInParts(
 ): Promise<Stored> {
   const memory = new UploadMemory(context.budget);
   try {
-    const crc = makeCrc(headers, body, plan.partBytes);
+    const crc = makeCrc(context, headers, body, plan.partBytes);
     return await inMultipartUpload(context, headers, crc, (upload) =>
       sendPartsWhileReceiving(body, { ...senderOptions(context, upload, memory), ...plan }),
     );
@@ -81,19 +92,18 @@ async function putUnknownLength(
   body: IncomingBody,
   partBytes: number,
 ): Promise<Stored> {
-  const { budget, settings, request, storage } = context;
+  const { budget, storage } = context;
   const shareBytes = Math.min(partBytes, budget.reservableBytes);
   const memory = new UploadMemory(budget);
   const first = new HeldPart(memory, undefined, true);
-  const crc = makeCrc(headers, body, shareBytes);
+  const crc = makeCrc(context, headers, body, shareBytes);
   let rest: Chunk | undefined;
   let isReserved = false;
   try {
     rest = await fillPart(first, body, windowBytes);
     if (!body.isVerified || rest !== undefined) {
-      isReserved = await budget.reserve(shareBytes, settings.queueTimeoutMs, request.signal);
-      if (!isReserved)
-        throw request.signal.aborted ? request.signal.reason : new S3Error('SlowDown', { retryAfterMs: 1000 });
+      await reserveMemory(context, shareBytes);
+      isReserved = true;
       first.setReserved();
       body.setReserved();
       const carried = rest;
@@ -132,7 +142,7 @@ function putHeld(
   held: HeldPart,
   crc: PartedCrc | undefined,
 ): Promise<Stored> {
-  const { onPut, ownChecksum } = wholeHeaders(headers);
+  const { onPut, ownChecksum } = wholeHeaders(headers, demandsChecksum(headers, storage.limits));
   const checksum = ownChecksum === undefined ? undefined : crc?.ofPart(1);
   return withRetries(() => storage.putObject(object, onPut, held.startAttempt(checksum), request.signal), {
     retry: settings.retry,
@@ -140,8 +150,13 @@ function putHeld(
   });
 }
 
-function makeCrc(headers: ObjectHeaders, body: IncomingBody, partBytes: number): PartedCrc | undefined {
-  const algorithm = checksumOfParts(headers, body.checksum?.algorithm);
+function makeCrc(
+  { storage }: OperationContext,
+  headers: ObjectHeaders,
+  body: IncomingBody,
+  partBytes: number,
+): PartedCrc | undefined {
+  const algorithm = checksumOfParts(headers, demandsChecksum(headers, storage.limits), body.checksum?.algorithm);
   return algorithm === undefined ? undefined : body.makeCrc(algorithm, partBytes);
 }
 
@@ -186,7 +201,7 @@ async function inMultipartUpload(
   let stored: Stored;
   try {
     request.signal.throwIfAborted();
-    const kept = keptChecksum(headers, created.headers);
+    const kept = keptChecksum(created.headers, demandsChecksum(headers, storage.limits));
     const crcOfParts = kept.ofParts ? crc : undefined;
     const parts = await sendParts({
       address,

@@ -99,6 +99,7 @@ describe('defaults', () => {
       credentials: undefined,
       forcePathStyle: false,
       keepsEmptySegments: true,
+      wantsChecksum: false,
       timeouts: { connectMs: 5000, idleMs: 30_000, totalMs: 0 },
     });
   });
@@ -134,6 +135,7 @@ buckets:
       session_token: token
       force_path_style: false
       keeps_empty_segments: true
+      request_checksum_calculation: when_supported
       timeouts: { connect_seconds: 1, idle_seconds: 2, total_seconds: 3 }
     auth:
       enabled: true
@@ -229,6 +231,7 @@ logging:
           credentials: { accessKey: 'AKIAEXAMPLE', secretKey: 's3cr3t', sessionToken: 'token' },
           forcePathStyle: false,
           keepsEmptySegments: true,
+          wantsChecksum: true,
           timeouts: { connectMs: 1000, idleMs: 2000, totalMs: 3000 },
         },
         auth: {
@@ -420,11 +423,12 @@ test('a notice says where proxies cannot agree on ids of multipart uploads', () 
 });
 
 describe('the embedded configuration', () => {
-  test('listens here only, with one bucket in a folder', () => {
+  test('listens here only, with one bucket in a folder, and without the port for metrics, which is also Prometheus’ own', () => {
     const config = embeddedConfig({ secret });
     expect(config).toEqual(
       load(`
 ui: { enabled: true }
+metrics: { enabled: false }
 buckets: [{ name: uploads, path_prefix: /uploads, filesystem: { root: ./data }, ${auth} }]`),
     );
   });
@@ -472,6 +476,23 @@ describe('which file is read', () => {
       'gone.yaml: 1 fault\n  the file cannot be read (ENOENT)',
     );
     expect(() => rootOf({ configPath: '.', env })).toThrow('the file cannot be read (EISDIR)');
+  });
+
+  test.each([
+    ['UTF-16', '\uFEFF', 'utf16le'],
+    ['UTF-16 without a byte order mark', '', 'utf16le'],
+    ['Latin-1', '# für alle\n', 'latin1'],
+  ] as const)('%s is told to be no UTF-8', (_, head, encoding) => {
+    writeFileSync(join(cwd, 'config.yaml'), `${head}buckets: []`, encoding);
+    expect(() => rootOf({ env })).toThrow('config.yaml: 1 fault\n  the file is not UTF-8 text; save it as UTF-8');
+  });
+
+  test('UTF-8 may have a byte order mark', () => {
+    writeFileSync(
+      join(cwd, 'config.yaml'),
+      `\uFEFFbuckets: [{ name: uploads, filesystem: { root: ./marked }, ${auth} }]`,
+    );
+    expect(rootOf({ env })).toMatchObject({ root: './marked' });
   });
 
   test('a fault names the file', () => {

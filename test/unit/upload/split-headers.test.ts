@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   announceChecksum,
   checksumOfParts,
+  demandsChecksum,
   keptChecksum,
   splitHeaders,
   stateChecksum,
@@ -50,17 +51,25 @@ describe('in parts', () => {
   });
 
   test.each<[string, Parameters<typeof checksumOfParts>, ReturnType<typeof checksumOfParts>]>([
-    ['nothing', [new Map([type])], undefined],
-    ["the client's CRC in the head", [new Map([type, crc])], 'crc64nvme'],
-    ["the client's CRC behind the body", [new Map([type]), 'crc32c'], 'crc32c'],
-    ['a digest of the client that those of parts do not make', [new Map([digest])], undefined],
-    ['such a one behind the body', [new Map([type]), 'sha1'], undefined],
-    ['a retention', [new Map(lock)], 'crc32'],
-    ['a legal hold', [new Map([legalHold])], 'crc32'],
-    ['a lock and such a digest', [new Map([...lock, digest])], 'crc32'],
-    ["a lock and the client's CRC", [new Map([...lock, crc])], 'crc64nvme'],
+    ['nothing', [new Map([type]), false], undefined],
+    ["the client's CRC in the head", [new Map([type, crc]), false], 'crc64nvme'],
+    ["the client's CRC behind the body", [new Map([type]), false, 'crc32c'], 'crc32c'],
+    ['a digest of the client that those of parts do not make', [new Map([digest]), false], undefined],
+    ['such a one behind the body', [new Map([type]), false, 'sha1'], undefined],
+    ['nothing, and one is demanded', [new Map([type]), true], 'crc32'],
+    ['such a digest, and one is demanded', [new Map([digest]), true], 'crc32'],
+    ["the client's CRC, and one is demanded", [new Map([crc]), true], 'crc64nvme'],
   ])('%s', (_, asked, algorithm) => {
     expect(checksumOfParts(...asked)).toBe(algorithm);
+  });
+
+  test.each([
+    ['a retention', lock, true],
+    ['a legal hold', [legalHold], true],
+    ['neither', [type], false],
+  ])('a checksum is demanded of every object, or with %s', (_, fields, isDemanded) => {
+    expect(demandsChecksum(new Map(fields), { wantsChecksum: false })).toBe(isDemanded);
+    expect(demandsChecksum(new Map(fields), { wantsChecksum: true })).toBe(true);
   });
 
   test.each([
@@ -69,8 +78,8 @@ describe('in parts', () => {
     ['one that does not say which', answer('CRC32'), true, false],
     ['one that says nothing', answer(), false, false],
   ])('a backend: %s', (_, answered, ofParts, ofObject) => {
-    expect(keptChecksum(new Map([type]), answered)).toEqual({ ofParts, ofObject });
-    expect(keptChecksum(new Map(lock), answered)).toEqual({ ofParts: true, ofObject });
+    expect(keptChecksum(answered, false)).toEqual({ ofParts, ofObject });
+    expect(keptChecksum(answered, true)).toEqual({ ofParts: true, ofObject });
   });
 
   test('what parts and completion say of it', () => {
@@ -82,27 +91,27 @@ describe('in parts', () => {
 });
 
 describe('as one', () => {
-  test('without a lock they stay as they are', () => {
+  test('where no checksum is demanded they stay as they are', () => {
     const headers = new Map([type]);
-    expect(wholeHeaders(headers).onPut).toBe(headers);
-    expect(wholeHeaders(headers, 'sha1')).toEqual({ onPut: headers, ownChecksum: undefined });
+    expect(wholeHeaders(headers, false).onPut).toBe(headers);
+    expect(wholeHeaders(headers, false, 'sha1')).toEqual({ onPut: headers, ownChecksum: undefined });
   });
 
-  test.each([digest, ['content-md5', 'a'] as const])('a lock and %s: they stay as they are', (...field) => {
-    const headers = new Map([...lock, field]);
-    expect(wholeHeaders(headers).onPut).toBe(headers);
-    expect(wholeHeaders(headers).ownChecksum).toBeUndefined();
+  test.each([digest, ['content-md5', 'a'] as const])('with %s they stay as they are', (...field) => {
+    const headers = new Map([type, field]);
+    expect(wholeHeaders(headers, true).onPut).toBe(headers);
+    expect(wholeHeaders(headers, true).ownChecksum).toBeUndefined();
   });
 
-  test('a lock alone: a checksum is made', () => {
-    expect(wholeHeaders(new Map([legalHold]))).toEqual({
+  test('without any, a checksum is made', () => {
+    expect(wholeHeaders(new Map([legalHold]), true)).toEqual({
       onPut: new Map([legalHold, announced]),
       ownChecksum: 'crc32',
     });
   });
 
-  test("a lock and a checksum behind the body: the client's is announced", () => {
-    expect(wholeHeaders(new Map(lock), 'sha1')).toEqual({
+  test("with a checksum behind the body, the client's is announced", () => {
+    expect(wholeHeaders(new Map(lock), true, 'sha1')).toEqual({
       onPut: new Map([...lock, ['x-amz-sdk-checksum-algorithm', 'SHA1']]),
       ownChecksum: undefined,
     });

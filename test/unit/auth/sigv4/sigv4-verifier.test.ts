@@ -578,7 +578,7 @@ describe('replays', () => {
     await useUp?.();
     const sent = `${request.rawQuery}${request.headers.get('authorization') ?? ''}`;
     const signature = /Signature=(?<hex>[0-9a-f]{64})$/.exec(sent)?.groups?.['hex'];
-    expect(claim).toHaveBeenCalledExactlyOnceWith(signature, untilMs);
+    expect(claim).toHaveBeenCalledExactlyOnceWith(signature, untilMs, expect.stringMatching(/^AKIA/));
   });
 
   test.each([

@@ -13,6 +13,7 @@ const limits = {
   maxPutBytes: 5 * gib,
   maxObjectBytes: 5 * tib,
   streamsAnyLength: false,
+  wantsChecksum: false,
 };
 const usual = { multipartThresholdBytes: 50 * mib, partBytes: 16 * mib, maxObjectBytes: 5 * tib, limits };
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
 import type { CompletedPart, ListedPart, PartsPage, Storage } from '../../../../src/storage/storage.ts';
-import { checkObjectSize } from '../../../../src/upload/operations/check-object-size.ts';
+import { checkFirstPart, checkObjectSize } from '../../../../src/upload/operations/check-object-size.ts';
 import type { UploadSettings } from '../../../../src/upload/operation-context.ts';
 
 const upload = { bucket: 'b', key: 'k', uploadId: 'u' };
@@ -13,6 +13,7 @@ const limits = {
   maxPutBytes: 100_000,
   maxObjectBytes: 1_000_000,
   streamsAnyLength: false,
+  wantsChecksum: false,
 };
 const listed = (partNumber: number, size: number): ListedPart => ({
   partNumber,
@@ -31,7 +32,11 @@ interface Setup {
 }
 
 /** @returns what was refused, and how often the backend was asked. */
-async function check(parts: readonly CompletedPart[], { stored = [], settings, headers = new Map(), ...rest }: Setup) {
+async function check(
+  parts: readonly CompletedPart[],
+  { stored = [], settings, headers = new Map(), ...rest }: Setup,
+  run = checkObjectSize,
+) {
   const asked: { marker: number; headers: ReadonlyMap<string, string> }[] = [];
   const listPage = (marker: number, maxParts: number): PartsPage => {
     const after = stored.filter(({ partNumber }) => partNumber > marker);
@@ -63,7 +68,7 @@ async function check(parts: readonly CompletedPart[], { stored = [], settings, h
       ...settings,
     } as UploadSettings,
   };
-  const outcome = await checkObjectSize(context, upload, parts, headers).then(
+  const outcome = await run(context, upload, parts, headers).then(
     () => 'taken',
     (error: unknown) => (error instanceof S3Error ? error.code : String(error)),
   );
@@ -95,6 +100,30 @@ describe('limits', () => {
     expect(await check([named(1), named(4)], { stored })).toMatchObject({ outcome: 'InvalidPart' });
     expect(await check([named(1, '"other"')], { stored })).toMatchObject({ outcome: 'InvalidPart' });
     expect(await check([named(1, 'e1')], { stored })).toMatchObject({ outcome: 'taken' });
+  });
+});
+
+describe('the first part', () => {
+  const stored = [listed(1, 5), listed(2, 400)];
+
+  test.each([
+    ['is as long as a part must be', stored, [named(1), named(2)], 'taken', 1],
+    ['is shorter', [listed(1, 4), listed(2, 400)], [named(1), named(2)], 'EntityTooSmall', 1],
+    ['is empty', [listed(1, 0), listed(2, 400)], [named(1), named(2)], 'EntityTooSmall', 1],
+    ['is shorter, and the only one', [listed(1, 4)], [named(1)], 'taken', 0],
+    ['is not among them', stored, [named(2)], 'InvalidPart', 0],
+    ['is not the first', stored, [named(2), named(1)], 'InvalidPart', 0],
+    ['is not there', [listed(2, 400)], [named(1), named(2)], 'InvalidPart', 1],
+    ['is another one', stored, [named(1, '"other"'), named(2)], 'InvalidPart', 1],
+    ['cannot be, as there are none', stored, [], 'InvalidPart', 0],
+  ])('%s', async (_, backend, parts, outcome, questions) => {
+    const checked = await check(parts, { stored: backend }, checkFirstPart);
+    expect([checked.outcome, checked.asked.length]).toEqual([outcome, questions]);
+  });
+
+  test('is not looked for in an upload that is not there any more', async () => {
+    const listParts = () => Promise.reject(new S3Error('NoSuchUpload'));
+    expect(await check([named(1), named(2)], { listParts }, checkFirstPart)).toMatchObject({ outcome: 'taken' });
   });
 });
 
