@@ -2,7 +2,14 @@
 import { errorResponse } from './error-response.ts';
 import { S3Error } from './errors.ts';
 import { ClientGone, type HttpRequest, type HttpResponse } from './http.ts';
-import { serveRequest, type Bucket, type Course, type Progress, type ServeOptions } from './serve-request.ts';
+import {
+  operationOf,
+  serveRequest,
+  type Bucket,
+  type Course,
+  type Progress,
+  type ServeOptions,
+} from './serve-request.ts';
 
 export type { Bucket } from './serve-request.ts';
 
@@ -53,14 +60,22 @@ export function createRequestHandler(options: HandlerOptions): (request: HttpReq
 }
 
 /** Refuses what the server's edge will not take, and has it seen like any other request. */
-export function createRefusal({
-  findBucket,
-  watch,
-}: Pick<HandlerOptions, 'findBucket' | 'watch'>): (error: unknown, request: HttpRequest) => HttpResponse {
+export function createRefusal(
+  options: Pick<HandlerOptions, 'parseAddress' | 'findBucket' | 'watch'>,
+): (error: unknown, request: HttpRequest) => HttpResponse {
   return (error, request) => {
-    const progress: Progress = { bucket: findBucket(request.rawPath) };
+    const progress: Progress = {};
     const startedAt = performance.now();
-    return conclude(request, { watch: watch(request), progress, startedAt, response: undefined, error });
+    try {
+      const address = options.parseAddress(request.rawPath);
+      progress.bucketName = address.bucketName;
+      progress.bucket = address.bucket;
+      progress.operation = operationOf(request, address);
+    } catch {
+      // What is wrong with it besides is not what it is refused for.
+      progress.bucket ??= options.findBucket(request.rawPath);
+    }
+    return conclude(request, { watch: options.watch(request), progress, startedAt, response: undefined, error });
   };
 }
 
@@ -87,6 +102,7 @@ function conclude(request: HttpRequest, { watch, progress, startedAt, ...ended }
     authenticateMs: progress.authenticateMs,
     authorizeMs: progress.authorizeMs,
     queueMs: progress.queueMs,
+    reserveMs: progress.reserveMs,
     response,
     code: ended.response === undefined ? codeOf(error) : undefined,
     error,

@@ -49,6 +49,7 @@ const outcome: Outcome = {
   authenticateMs: 0.0412,
   authorizeMs: undefined,
   queueMs: 0.0012,
+  reserveMs: undefined,
   response: { status: 200, headers: [] },
   code: undefined,
   error: undefined,
@@ -65,9 +66,11 @@ const figures: RequestFigures = {
   clientWaitMs: 0.1321,
   backendWaitMs: 0.1123,
   memoryWaitMs: 0,
+  idleMs: 0,
   storedBytes: 4096,
   answer: { etag: '"0cc175b9c0f1b6a831c399e269772661"', headers: new Map([['x-amz-checksum-crc32', 'AAAAAA==']]) },
   uploadId: undefined,
+  unsettled: undefined,
 };
 
 const logging: LoggingConfig = {
@@ -91,6 +94,7 @@ const audit = createAuditLog({
   destination: join(folder, 'audit.log'),
   privacy: rulesOf({}),
   log: createLog({ ...logging, level: 'silent' }),
+  onLost: () => undefined,
 });
 
 /** Gives the writer its turn, as a server does between requests. */

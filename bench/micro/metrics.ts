@@ -20,6 +20,7 @@ const newCounters = (buckets: number): Counters =>
     }),
     gauges: () => undefined,
     spans: () => undefined,
+    isSupervised: false,
   });
 
 const counters = newCounters(3);
@@ -31,6 +32,7 @@ const end: StorageCallEnd = {
   error: undefined,
   answer: undefined,
   isGivenUp: false,
+  isUnsettled: false,
   bytes: 4096,
   firstBytesAtMs: 1,
   clientWaitMs: 0.1,
@@ -57,6 +59,7 @@ const figures: RequestFigures = {
   storedBytes: 4096,
   answer: undefined,
   uploadId: undefined,
+  unsettled: undefined,
   firstByteMs: 0.1,
   plan: 'put',
   parts: 0,
@@ -64,6 +67,7 @@ const figures: RequestFigures = {
   clientWaitMs: 0.1,
   backendWaitMs: 0.2,
   memoryWaitMs: 0,
+  idleMs: 0,
 };
 const traced: RequestFigures = { ...figures, traceId: '0af7651916cd43dd8448eb211c80319c' };
 

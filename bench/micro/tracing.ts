@@ -59,6 +59,7 @@ const outcome = (of: HttpRequest): Outcome => ({
   authenticateMs: 0.1,
   authorizeMs: undefined,
   queueMs: 0,
+  reserveMs: undefined,
   response: { status: 200, headers: [] },
   code: undefined,
   error: undefined,
@@ -69,6 +70,7 @@ const ended: StorageCallEnd = {
   error: undefined,
   answer: undefined,
   isGivenUp: false,
+  isUnsettled: false,
   bytes: 4096,
   firstBytesAtMs: 1,
   clientWaitMs: 0.1,
@@ -80,6 +82,7 @@ const figures: RequestFigures = {
   storedBytes: 4096,
   answer: undefined,
   uploadId: undefined,
+  unsettled: undefined,
   receivedBytes: 4096,
   sentBytes: 4096,
   firstByteMs: 0.3,
@@ -89,6 +92,7 @@ const figures: RequestFigures = {
   clientWaitMs: 0.1,
   backendWaitMs: 0.1,
   memoryWaitMs: 0,
+  idleMs: 0,
 };
 const authentication = { principal, payload: { kind: 'plain' }, headers: new RequestHeaders([]) } as never;
 
@@ -116,6 +120,7 @@ const storage = {
   credentials: undefined,
   forcePathStyle: true,
   keepsEmptySegments: false,
+  wantsChecksum: false,
   timeouts: { connectMs: 5000, idleMs: 30_000, totalMs: 0 },
 } as const;
 const log = createLog({

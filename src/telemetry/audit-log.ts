@@ -1,11 +1,12 @@
-// One line for every change of the backend that a client was granted: who, what, where.
-import { closeSync, openSync, writeSync } from 'node:fs';
+// One line for every change of the backend that a client was granted, or that may have been made for it: who, what, where.
+import { closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import type { Outcome } from '../handle-request.ts';
 import { standardOutput } from '../line-writer.ts';
 import type { Log } from '../log.ts';
 import { toPrintableJson } from '../printable.ts';
 import type { RequestFigures } from './observer.ts';
 import type { PrivacyRules } from './privacy.ts';
+import { saySeldom } from './say-seldom.ts';
 
 export interface AuditLog {
   write(outcome: Outcome, figures: RequestFigures): void;
@@ -19,6 +20,8 @@ export interface AuditLogOptions {
   readonly destination: string;
   readonly privacy: PrivacyRules;
   readonly log: Log;
+  /** Told of each line that could not be written to the file. */
+  readonly onLost: () => void;
 }
 
 const audited = new Set<string | undefined>([
@@ -30,22 +33,33 @@ const audited = new Set<string | undefined>([
 ]);
 
 /** @throws Error when the file cannot be opened. */
-export function createAuditLog({ destination, privacy, log }: AuditLogOptions): AuditLog {
-  const sink = destination === 'stdout' ? toStandardOutput() : openFile(destination, log);
+export function createAuditLog({ destination, privacy, log, onLost }: AuditLogOptions): AuditLog {
+  const sink = destination === 'stdout' ? toStandardOutput() : openFile(destination, log, onLost);
   return {
     ...sink,
     write(outcome, figures) {
-      if (outcome.code !== undefined || !audited.has(outcome.operation?.name)) return;
+      if (!audited.has(outcome.operation?.name)) return;
+      if (outcome.code !== undefined && !mayBeDone(outcome, figures)) return;
       sink.writeLine(`${toPrintableJson(describeChange(outcome, figures, privacy))}\n`);
     },
   };
 }
 
+/** Of a request that failed. An upload that the proxy cuts itself and does not complete is given up, and leaves nothing. */
+function mayBeDone({ operation }: Outcome, { unsettled }: RequestFigures): boolean {
+  if (operation === undefined || unsettled === undefined) return false;
+  return unsettled.has(operation.name) || (operation.name === 'PutObject' && unsettled.has('CompleteMultipartUpload'));
+}
+
 function describeChange(
-  { request, operation, bucket, object, principal }: Outcome,
-  { traceId, storedBytes, answer, uploadId }: RequestFigures,
+  { request, operation, bucket, object, principal, code }: Outcome,
+  { traceId, storedBytes, answer: lastAnswer, uploadId }: RequestFigures,
   { tellKey, tellPerson, hash }: PrivacyRules,
 ): object {
+  const isKnown = code === undefined;
+  // The last answer of a request that failed is of another call.
+  const answer = isKnown ? lastAnswer : undefined;
+  const isMeasured = isKnown && (operation?.name === 'PutObject' || operation?.name === 'UploadPart');
   const isStored = operation?.name !== 'CreateMultipartUpload' && operation?.name !== 'AbortMultipartUpload';
   return {
     stream: 'audit',
@@ -57,6 +71,7 @@ function describeChange(
     accessKey: principal?.kind === 'sigv4' ? tellPerson(principal.accessKeyId) : undefined,
     clientIp: tellPerson(request.clientIp || undefined),
     operation: operation?.name,
+    result: isKnown ? undefined : 'unknown',
     bucket,
     backendBucket: object?.bucket,
     key: object && tellKey(object.key),
@@ -64,7 +79,7 @@ function describeChange(
     upload: uploadId === undefined ? undefined : hash(uploadId),
     partNumber: operation?.name === 'UploadPart' ? operation.partNumber : undefined,
     // Of a completed upload the parts' lines say it.
-    size: operation?.name === 'PutObject' || operation?.name === 'UploadPart' ? storedBytes : undefined,
+    size: isMeasured ? storedBytes : undefined,
     etag: isStored ? answer?.etag?.replaceAll('"', '') : undefined,
     version: answer?.headers.get('x-amz-version-id'),
     checksums: answer && findChecksums(answer.headers),
@@ -95,9 +110,10 @@ function toStandardOutput(): Sink {
 
 /**
  * Each line is appended by one call of the system before its request is answered: a process that dies has lost none, and
- * lines of several processes do not mix.
+ * lines of several processes do not mix. Where the disk was full, a line may have been written in part, by this process or
+ * another: the next one begins a line of its own.
  */
-function openFile(path: string, log: Log): Sink {
+function openFile(path: string, log: Log, onLost: () => void): Sink {
   const open = () => openSync(path, 'a', 0o600);
   let file: number;
   try {
@@ -105,25 +121,20 @@ function openFile(path: string, log: Log): Sink {
   } catch (error) {
     throw new Error(`logging.audit.destination: ${path} cannot be opened (${codeOf(error)})`, { cause: error });
   }
-  let lost = 0;
-  let saidAtMs = -Infinity;
-
-  /** Once a second, with how many lines it was since the last time. */
-  function sayLost(error: unknown): void {
-    lost++;
-    if (performance.now() - saidAtMs < 1000) return;
-    log.error({ file: path, lines: lost, err: error }, 'audit lines could not be written');
-    saidAtMs = performance.now();
-    lost = 0;
-  }
+  const losses = saySeldom((lines, err) => log.error({ file: path, lines, err }, 'audit lines could not be written'));
+  /** Nothing was written to the file so far, or not all of it. */
+  let isEndUnknown = true;
 
   return {
     writeLine(line) {
       try {
-        const bytes = Buffer.from(line);
+        const bytes = Buffer.from(isEndUnknown && endsWithinLine(path) ? `\n${line}` : line);
+        isEndUnknown = true;
         if (writeSync(file, bytes) < bytes.length) throw new Error('only a part of the line was written');
+        isEndUnknown = false;
       } catch (error) {
-        sayLost(error);
+        onLost();
+        losses.note(error);
       }
     },
     reopen() {
@@ -131,14 +142,38 @@ function openFile(path: string, log: Log): Sink {
         const next = open();
         closeSync(file);
         file = next;
+        isEndUnknown = true;
         log.info({ file: path }, 'audit log reopened');
       } catch (error) {
         log.error({ file: path, err: error }, 'the audit log could not be opened anew; the old file is used on');
       }
     },
-    close: () => closeSync(file),
+    close() {
+      losses.flush();
+      closeSync(file);
+    },
   };
 }
+
+/** Where it cannot be told, an empty line does less harm than one that is glued to another. */
+function endsWithinLine(path: string): boolean {
+  try {
+    const stats = statSync(path);
+    if (!stats.isFile() || stats.size === 0) return false;
+    const file = openSync(path, 'r');
+    try {
+      const last = Buffer.alloc(1);
+      readSync(file, last, 0, 1, stats.size - 1);
+      return last[0] !== lineFeed;
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return true;
+  }
+}
+
+const lineFeed = 0x0a;
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';

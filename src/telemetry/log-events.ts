@@ -4,6 +4,7 @@ import type { EngineFault } from '../authz/check-engines.ts';
 import type { AuthorizationEvents } from '../authz/create-authorizer.ts';
 import type { Log } from '../log.ts';
 import type { OpenUploadsEvents } from '../upload/open-uploads/open-uploads.ts';
+import { saySeldom, type SeldomSaid } from './say-seldom.ts';
 
 export function logAuthentication(log: Log, bucket: string): Pick<AuthServices, 'onMismatch' | 'onFetchFailed'> {
   return {
@@ -13,18 +14,28 @@ export function logAuthentication(log: Log, bucket: string): Pick<AuthServices, 
   };
 }
 
+export interface FailedOpenLog extends Pick<AuthorizationEvents, 'onFailedOpen'> {
+  /** Says what is not said yet: for the end. */
+  flush(): void;
+}
+
 /** Once a second, with how many requests it was since the last time. */
-export function logFailedOpen(log: Log, bucket: string): AuthorizationEvents['onFailedOpen'] {
-  const seen = new Map<string, { atMs: number; requests: number }>();
-  return (engine, error) => {
-    const nowMs = performance.now();
-    const known = seen.get(engine) ?? { atMs: -Infinity, requests: 0 };
-    known.requests++;
-    seen.set(engine, known);
-    if (nowMs - known.atMs < 1000) return;
-    const { requests } = known;
-    seen.set(engine, { atMs: nowMs, requests: 0 });
-    log.warn({ bucket, engine, requests, err: error }, 'let through without being authorized (fail_mode: open)');
+export function logFailedOpen(log: Log, bucket: string): FailedOpenLog {
+  const engines = new Map<string, SeldomSaid<unknown>>();
+  return {
+    onFailedOpen(engine, error) {
+      let said = engines.get(engine);
+      if (said === undefined) {
+        said = saySeldom((requests, err) =>
+          log.warn({ bucket, engine, requests, err }, 'let through without being authorized (fail_mode: open)'),
+        );
+        engines.set(engine, said);
+      }
+      said.note(error);
+    },
+    flush() {
+      for (const said of engines.values()) said.flush();
+    },
   };
 }
 

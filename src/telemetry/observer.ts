@@ -25,13 +25,18 @@ export interface RequestFigures {
   readonly retries: number;
   readonly clientWaitMs: number;
   readonly backendWaitMs: number;
+  /** Of `clientWaitMs`, what was waited for memory. */
   readonly memoryWaitMs: number;
+  /** Of `clientWaitMs`, what was waited while nothing was asked of the backend: no call tells of it. */
+  readonly idleMs: number;
   /** Of bodies, in calls to the backend that succeeded. */
   readonly storedBytes: number;
   /** What the backend answered last. */
   readonly answer: StorageAnswer | undefined;
   /** Of the multipart upload that was dealt with, as the backend has it. */
   readonly uploadId: string | undefined;
+  /** Calls to the backend that failed, and may have done what they were to do all the same. Undefined: none. */
+  readonly unsettled: ReadonlySet<string> | undefined;
 }
 
 /** A span, by another name than OpenTelemetry's, as nothing of that is loaded here. */
@@ -117,6 +122,7 @@ export interface Metrics extends OpenUploadsEvents {
   failedOpen(bucket: string, engine: string): void;
   keysFetched(bucket: string, error: unknown): void;
   replayRejected(): void;
+  auditLineLost(): void;
   /** Where tokens are counted that need not be verified again; undefined where the bucket takes none. */
   jwtCacheHits(bucket: string): { value: number } | undefined;
   stop(): Promise<void>;
@@ -125,6 +131,7 @@ export interface Metrics extends OpenUploadsEvents {
 /** Of the moment, read when metrics are scraped. */
 export interface Gauges {
   readonly lentBytes: number;
+  readonly reservedBytes: number;
   readonly budgetBytes: number;
   readonly memoryWaits: { readonly count: number; readonly ms: number };
   readonly uploads: number;

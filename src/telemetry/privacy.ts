@@ -26,12 +26,15 @@ const maxRememberedChars = 256;
 /** A key has at most as many bytes; a claim can be longer. */
 const maxPlainChars = 1024;
 
-/** @throws ConfigError when the secret of the hashes can neither be read nor made. */
-export function createPrivacyRules({
-  logging: { keys, subjects },
-  server: { stateDir },
-}: Pick<Config, 'logging' | 'server'>): PrivacyRules {
-  const secret = readOrMakeSecret(join(stateDir, 'log-hash-secret'));
+/**
+ * @param onClosed as of readOrMakeSecret, for the secret of the hashes.
+ * @throws ConfigError when that can neither be read nor made.
+ */
+export function createPrivacyRules(
+  { logging: { keys, subjects }, server: { stateDir } }: Pick<Config, 'logging' | 'server'>,
+  onClosed?: (sentence: string) => void,
+): PrivacyRules {
+  const secret = readOrMakeSecret(join(stateDir, 'log-hash-secret'), onClosed);
   const hash = (text: string) => createHmac('sha256', secret).update(text).digest('hex').slice(0, hashHexDigits);
   return {
     tellKey: createTell(keys, hash),

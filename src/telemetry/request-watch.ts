@@ -46,6 +46,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
   #storedBytes = 0;
   #answer: StorageAnswer | undefined;
   #uploadId: string | undefined;
+  #unsettled: Set<string> | undefined;
   /** How often each call has failed, if any has. */
   #failures: Map<string, number> | undefined;
 
@@ -105,6 +106,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
   }
 
   end(outcome: Outcome): void {
+    const idleMs = this.#idleMs(outcome);
     const figures: RequestFigures = {
       traceId: this.#span?.traceId,
       receivedBytes: outcome.request.body.receivedBytes,
@@ -113,12 +115,14 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
       plan: this.#plan,
       parts: this.#parts,
       retries: this.#retries,
-      clientWaitMs: this.#clientWaitMs + this.#idleMs(outcome),
+      clientWaitMs: this.#clientWaitMs + idleMs,
       backendWaitMs: this.#backendWaitMs,
-      memoryWaitMs: this.#memoryWaitMs,
+      memoryWaitMs: this.#memoryWaitMs + Math.min(outcome.reserveMs ?? 0, idleMs),
+      idleMs,
       storedBytes: this.#storedBytes,
       answer: this.#answer,
       uploadId: this.#uploadId,
+      unsettled: this.#unsettled,
     };
     const { metrics, logRequest } = this.#watchers;
     shielded(this, () => metrics?.requestEnded(this.#started, outcome, figures));
@@ -163,6 +167,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
       this.#callingSinceMs = undefined;
     }
     if (end.error !== undefined) (this.#failures ??= new Map()).set(identify(call), call.attempt);
+    if (end.isUnsettled) (this.#unsettled ??= new Set()).add(name);
     this.#sentBytes += end.bytes;
     this.#clientWaitMs += end.clientWaitMs;
     this.#backendWaitMs += end.backendWaitMs;

@@ -11,6 +11,8 @@ export class SeenBody implements OutgoingBody {
   clientWaitMs = 0;
   backendWaitMs = 0;
   hasFailed = false;
+  /** The backend was given it whole. */
+  isEnded = false;
   /** Of a read that is under way. */
   #askedAtMs: number | undefined;
   /** Of the last chunk, until the next is asked for. */
@@ -44,7 +46,9 @@ export class SeenBody implements OutgoingBody {
       this.clientWaitMs += givenAtMs - askedAtMs;
       this.#askedAtMs = undefined;
     }
-    if (chunk !== null) {
+    if (chunk === null) {
+      this.isEnded = true;
+    } else {
       this.#givenAtMs = givenAtMs;
       this.firstBytesAtMs ??= givenAtMs;
       this.bytes += chunk.bytes.byteLength;

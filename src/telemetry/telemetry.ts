@@ -11,7 +11,7 @@ import type { Log } from '../log.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { OpenUploadsEvents, SweepWatch } from '../upload/open-uploads/open-uploads.ts';
 import { createAuditLog } from './audit-log.ts';
-import { logAuthentication, logFailedOpen, logFault, logOpenUploads } from './log-events.ts';
+import { logAuthentication, logFailedOpen, logFault, logOpenUploads, type FailedOpenLog } from './log-events.ts';
 import { createRequestLog } from './log-requests.ts';
 import { createPrivacyRules } from './privacy.ts';
 import type { Gauges, Metrics, Tracing } from './observer.ts';
@@ -45,9 +45,10 @@ export interface TelemetryOptions {
 
 /** @throws Error when a port or a file that is to be told something cannot be used. */
 export async function startTelemetry({ config, log, gauges, isSupervised }: TelemetryOptions): Promise<Telemetry> {
-  const logs = openLogs(config, log);
-  const tracing = config.tracing && (await loadTracing(config.tracing, config, log));
   let metrics: Metrics | undefined;
+  const logs = openLogs(config, log, () => metrics?.auditLineLost());
+  const failedOpenLogs: FailedOpenLog[] = [];
+  const tracing = config.tracing && (await loadTracing(config.tracing, config, log));
   try {
     if (config.metrics.enabled) metrics = await loadMetrics({ config, log, gauges, isSupervised }, tracing);
   } catch (error) {
@@ -59,7 +60,7 @@ export async function startTelemetry({ config, log, gauges, isSupervised }: Tele
     tracing,
     metrics,
     logRequest: logs.logRequest,
-    tellsAddress: () => config.logging.subjects !== 'off' && log.isLevelEnabled('info'),
+    tellsAddress: tellsAddress(config, log),
     failed: logFault(log),
   };
 
@@ -76,11 +77,12 @@ export async function startTelemetry({ config, log, gauges, isSupervised }: Tele
       };
     },
     authorizationEvents(bucket, authz) {
-      const logFailure = logFailedOpen(log, bucket);
+      const failedOpenLog = logFailedOpen(log, bucket);
+      failedOpenLogs.push(failedOpenLog);
       return {
         onFailedOpen(engine, error) {
           metrics?.failedOpen(bucket, engine);
-          logFailure(engine, error);
+          failedOpenLog.onFailedOpen(engine, error);
         },
         watch: (engine) => watchEngine(engine, bucket, authz, watchers),
       };
@@ -89,6 +91,7 @@ export async function startTelemetry({ config, log, gauges, isSupervised }: Tele
     watchSweep: (abandoned) => tracing?.startSweep(abandoned),
     reopenFiles: logs.reopen,
     async stop() {
+      for (const failedOpenLog of failedOpenLogs) failedOpenLog.flush();
       await Promise.all([tracing?.stop(), metrics?.stop()]);
       logs.close();
     },
@@ -96,17 +99,24 @@ export async function startTelemetry({ config, log, gauges, isSupervised }: Tele
 }
 
 /** @throws Error when a file cannot be written to. */
-function openLogs(config: Config, log: Log) {
+function openLogs(config: Config, log: Log, onLost: () => void) {
   const { auditDestination: destination, slowUploadMs } = config.logging;
-  const privacy = createPrivacyRules(config);
+  const privacy = createPrivacyRules(config, (sentence) => log.warn(sentence));
   const logRequest = createRequestLog({ log, privacy, slowUploadMs });
   if (destination === undefined) return { logRequest, reopen: () => undefined, close: () => undefined };
-  const audit = createAuditLog({ destination, privacy, log });
+  const audit = createAuditLog({ destination, privacy, log, onLost });
   const logBoth: typeof logRequest = (outcome, figures) => {
     audit.write(outcome, figures);
     logRequest(outcome, figures);
   };
   return { logRequest: logBoth, reopen: () => audit.reopen(), close: () => audit.close() };
+}
+
+/** Of a request that goes well, lines at info, audit lines and spans tell of it. */
+function tellsAddress({ logging, tracing }: Config, log: Log): Watchers['tellsAddress'] {
+  if (tracing?.includeSubject === true) return () => true;
+  if (logging.subjects === 'off') return () => false;
+  return logging.auditDestination === undefined ? () => log.isLevelEnabled('info') : () => true;
 }
 
 async function loadTracing(tracing: TracingConfig, { buckets }: Config, log: Log): Promise<Tracing> {
@@ -141,9 +151,9 @@ function backgroundWatcher(
 
 function countReplays(guard: ReplayGuard, metrics: Metrics): ReplayGuard {
   return {
-    async claim(signature, expiresAtMs) {
+    async claim(...claimed) {
       try {
-        await guard.claim(signature, expiresAtMs);
+        await guard.claim(...claimed);
       } catch (error) {
         if (error instanceof S3Error && error.code === 'AccessDenied') metrics.replayRejected();
         throw error;

@@ -11,6 +11,7 @@ import type {
   Stored,
   UploadAddress,
 } from '../storage/storage.ts';
+import { isRefusal } from './is-refusal.ts';
 import { SeenBody } from './seen-body.ts';
 import { shielded } from './shielded.ts';
 
@@ -48,6 +49,8 @@ export interface StorageCallEnd {
   readonly answer: StorageAnswer | undefined;
   /** It failed because this side gave it up: the client left or sent a wrong body, another part failed, a time was over. */
   readonly isGivenUp: boolean;
+  /** It failed, and what it was to do may be done all the same: the backend was given it whole, and has not said that it refuses. */
+  readonly isUnsettled: boolean;
   /** Of the body, taken by the backend. */
   readonly bytes: number;
   /** On `performance.now()`'s clock: when the first bytes of the body were there to be sent. */
@@ -163,6 +166,7 @@ export class WatchedStorage implements Storage {
     const watcher = this.#watcher;
     const watched = shielded(watcher, () => watcher.begin(call, body, cause));
     const startedAt = performance.now();
+    const isTooLate = signal.aborted;
     let error: unknown;
     let answer: StorageAnswer | undefined;
     try {
@@ -175,11 +179,13 @@ export class WatchedStorage implements Storage {
     } finally {
       const endedAt = performance.now();
       body?.close(endedAt);
+      const isSent = !isTooLate && (body === undefined || body.isEnded);
       const end: StorageCallEnd = {
         durationMs: endedAt - startedAt,
         error,
         answer,
         isGivenUp: error !== undefined && (signal.aborted || body?.hasFailed === true),
+        isUnsettled: error !== undefined && isSent && (error === signal.reason || !isRefusal(error)),
         bytes: body?.bytes ?? 0,
         firstBytesAtMs: body?.firstBytesAtMs,
         clientWaitMs: body?.clientWaitMs ?? 0,

@@ -1,17 +1,22 @@
-// The audit log: a line for every change that was granted and for nothing else, before its answer, whole, and told true by what the
-// backend has.
+// The audit log: a line for every change that was granted or may have been made and for nothing else, before its answer, whole, and
+// told true by what the backend has.
 import { PutBucketVersioningCommand } from '@aws-sdk/client-s3';
+import { execFile } from 'node:child_process';
 import { readFile, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startMinio } from '../servers/start-minio.ts';
 import type { S3Server } from '../servers/start-s3-server.ts';
+import { startFaultyBackend, type FaultyBackend, type Fault } from '../support/faulty-backend.ts';
 import { fieldsOf, parseLines, readPromisedFields, type LogLine } from '../support/log-lines.ts';
+import { openRawConnection, type RawConnection } from '../support/raw-connection.ts';
 import { createBucket, type BucketView } from '../support/s3-client.ts';
+import { scrape } from '../support/scrape.ts';
 import { encodeKey, sendRequest, type Answer, type RequestOptions } from '../support/send-request.ts';
 import { sendTo } from '../support/send-to.ts';
 import { crc32Base64, signS3Request } from '../support/sign-s3-request.ts';
-import { jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
+import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MiB = 1024 * 1024;
@@ -35,9 +40,11 @@ const readAudit = async (proxy: RunningProxy, name?: string): Promise<LogLine[]>
 describe('what was changed', () => {
   let server: S3Server;
   let stored: BucketView;
+  let backend: FaultyBackend;
   let proxy: RunningProxy;
   beforeAll(async () => {
     server = await startMinio();
+    backend = await startFaultyBackend(server);
     stored = await createBucket(server, 'store');
     await stored.client.send(
       new PutBucketVersioningCommand({ Bucket: 'store', VersioningConfiguration: { Status: 'Enabled' } }),
@@ -48,10 +55,12 @@ describe('what was changed', () => {
       secret_key: server.secretKey,
       bucket: 'store',
     };
-    const upload = { multipart_threshold: 5 * MiB, part_size: 5 * MiB };
+    const retry = { max_attempts: 2, base_delay_ms: 5, max_delay_ms: 20 };
+    const upload = { multipart_threshold: 5 * MiB, part_size: 5 * MiB, retry };
     proxy = await startAudited('./audit.log', {
       buckets: [
         { name: 'uploads', s3, auth, upload },
+        { name: 'shaky', s3: { ...s3, endpoint: backend.endpoint }, auth, upload },
         {
           name: 'signed',
           s3,
@@ -67,6 +76,7 @@ describe('what was changed', () => {
   });
   afterAll(async () => {
     await proxy.stop();
+    await backend.stop();
     await server.stop();
   });
   const send = (options: Partial<RequestOptions>) => sendTo(proxy, options);
@@ -155,6 +165,98 @@ describe('what was changed', () => {
     for (const id of [uploadId, otherId]) expect(text).not.toContain(id);
   });
 
+  /** Has sent its head and `body`, of which `length` was announced. */
+  async function startToSend(key: string, body: string, length = body.length): Promise<RawConnection> {
+    const connection = await openRawConnection(proxy.url);
+    const authorization = `Authorization: Bearer ${await createToken()}`;
+    const head = [`PUT /shaky/${key} HTTP/1.1`, 'Host: a', authorization, `Content-Length: ${length}`, '', body];
+    await connection.write(head.join('\r\n'));
+    return connection;
+  }
+  const failingAt = (operation: string, fault: Fault): void =>
+    backend.setFault((request) => (request.operation === operation ? fault : undefined));
+  /** The backend has taken all of it, and nobody knows what it has done. */
+  const lostAnswer: Fault = { kind: 'reset', afterBodyBytes: Infinity };
+
+  test('of a client that leaves when all was sent: that its object may be there', async () => {
+    failingAt('PutObject', { kind: 'late-answer', ms: 60_000 });
+    const connection = await startToSend('left', 'all of it');
+    await waitFor(async () => (await stored.listKeys()).includes('left'));
+    connection.destroy(true);
+    const find = async () => (await readAudit(proxy)).filter(({ key }) => key === 'left');
+    await waitFor(async () => (await find()).length > 0);
+    expect(await find()).toEqual([
+      {
+        stream: 'audit',
+        time: expect.any(String),
+        requestId: expect.any(String),
+        traceId: expect.any(String),
+        credential: 'jwt',
+        subject: 'tester',
+        clientIp: '127.0.0.1',
+        operation: 'PutObject',
+        result: 'unknown',
+        bucket: 'shaky',
+        backendBucket: 'store',
+        key: 'left',
+      },
+    ]);
+  });
+
+  test('of a client that leaves before: nothing', async () => {
+    const isLogged = () => parseLines(proxy.logs()).some(({ key, code }) => key === 'half' && code === 'ClientGone');
+    const connection = await startToSend('half', 'half of it', 20);
+    await waitFor(async () => (await proxy.health()).uploads > 0);
+    connection.destroy(true);
+    await waitFor(async () => isLogged());
+    expect((await readAudit(proxy)).filter(({ key }) => key === 'half')).toEqual([]);
+  });
+
+  test.each([
+    ['PutObject', 'PutObject', { path: '/shaky/lost', body: 'x' }, {}],
+    ['a PutObject in parts', 'CompleteMultipartUpload', { path: '/shaky/lost', body: Buffer.alloc(6 * MiB) }, {}],
+    ['CreateMultipartUpload', 'CreateMultipartUpload', { method: 'POST', path: '/shaky/lost?uploads' }, {}],
+    ['UploadPart', 'UploadPart', { path: '/shaky/lost?partNumber=1&uploadId=ID', body: 'x' }, { partNumber: 1 }],
+    ['AbortMultipartUpload', 'AbortMultipartUpload', { method: 'DELETE', path: '/shaky/lost?uploadId=ID' }, {}],
+  ])('%s without an answer: that it may be done', async (_, failing, request, fields) => {
+    const created = await send({ method: 'POST', path: '/shaky/lost?uploads' });
+    const uploadId = /<UploadId>(?<id>[^<]+)/u.exec(created.body)?.groups?.['id'] ?? '';
+    failingAt(failing, lostAnswer);
+    const answer = await send({ ...request, path: request.path.replace('ID', uploadId) });
+    backend.setFault(() => undefined);
+    expect(answer.status).toBe(503);
+    const line = await lineOf(answer);
+    expect(line).toMatchObject({ result: 'unknown', key: 'lost', ...fields });
+    for (const name of ['size', 'etag', 'version', 'checksums']) expect(line).not.toHaveProperty(name);
+  });
+
+  test('a completion without an answer: likewise, with the upload that it is of', async () => {
+    const created = await send({ method: 'POST', path: '/shaky/unanswered?uploads' });
+    const uploadId = /<UploadId>(?<id>[^<]+)/u.exec(created.body)?.groups?.['id'] ?? '';
+    const target = `/shaky/unanswered?uploadId=${uploadId}`;
+    const part = await send({ path: `${target}&partNumber=1`, body: 'part' });
+    failingAt('CompleteMultipartUpload', lostAnswer);
+    const xml = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${part.headers.etag}</ETag></Part></CompleteMultipartUpload>`;
+    const answer = await send({ method: 'POST', path: target, body: xml });
+    backend.setFault(() => undefined);
+    expect(answer.status).toBe(503);
+    const { upload } = (await lineOf(created)) ?? {};
+    expect(await lineOf(answer)).toMatchObject({ operation: 'CompleteMultipartUpload', result: 'unknown', upload });
+  });
+
+  test.each<[string, string, Fault]>([
+    ['what the backend refuses', 'PutObject', { kind: 'answer', status: 403, code: 'AccessDenied' }],
+    ['what it has no time for', 'PutObject', { kind: 'answer', status: 503, code: 'SlowDown' }],
+    ['an upload in parts of which one is lost', 'UploadPart', lostAnswer],
+  ])('nothing of %s', async (_, failing, fault) => {
+    failingAt(failing, fault);
+    const body = failing === 'UploadPart' ? Buffer.alloc(6 * MiB) : 'x';
+    const answer = await send({ path: '/shaky/refused', body });
+    backend.setFault(() => undefined);
+    expect(answer.status).toBeGreaterThanOrEqual(400);
+    expect(await lineOf(answer)).toBeUndefined();
+  });
+
   test('nothing that was refused, and nothing that changes nothing', async () => {
     const before = await readAudit(proxy);
     const refused = [
@@ -174,6 +276,13 @@ describe('what was changed', () => {
 
   test('for its owner alone', async () => {
     expect((await stat(auditFile(proxy))).mode & 0o777).toBe(0o600);
+  });
+
+  test('nothing of what a backend that is away was not given', async () => {
+    backend.die();
+    const answer = await send({ path: '/shaky/away', body: 'x' });
+    expect(answer.status).toBe(503);
+    expect(await lineOf(answer)).toBeUndefined();
   });
 });
 
@@ -218,15 +327,68 @@ test('on standard output the lines stand among the others, whatever the level', 
   expect(parseLines(proxy.logs())).toMatchObject([{ stream: 'audit', operation: 'PutObject', key: 'a', size: 1 }]);
 });
 
+const toldLost = (proxy: RunningProxy): LogLine[] =>
+  parseLines(proxy.logs()).filter(({ msg }) => msg === 'audit lines could not be written');
+const countLost = (proxy: RunningProxy): number => toldLost(proxy).reduce((sum, { lines }) => sum + Number(lines), 0);
+
 test('a full disk fails no upload, and is told of', async () => {
   const proxy = await startAudited('/dev/full');
+  const before = await scrape(proxy.metricsUrl);
+  expect(before.sum('mizuchi_audit_lines_lost_total')).toBe(0);
   for (const name of ['a', 'b', 'c']) {
     expect((await sendTo(proxy, { path: `/uploads/${name}`, body: name })).status).toBe(200);
   }
-  const told = () => parseLines(proxy.logs()).find(({ msg }) => msg === 'audit lines could not be written');
-  await waitFor(async () => told() !== undefined);
-  expect(told()).toMatchObject({ level: 50, file: '/dev/full', lines: 1, err: { code: 'ENOSPC' } });
+  await waitFor(async () => countLost(proxy) === 3);
+  expect(toldLost(proxy)[0]).toMatchObject({ level: 50, file: '/dev/full', lines: 1, err: { code: 'ENOSPC' } });
+  expect((await scrape(proxy.metricsUrl)).sum('mizuchi_audit_lines_lost_total')).toBe(3);
+  await sendTo(proxy, { path: '/uploads/d', body: 'd' });
+  await sendTo(proxy, { path: '/uploads/e', body: 'e' });
   await proxy.stop();
+  expect(countLost(proxy)).toBe(5);
+});
+
+test('a line of which the disk took a part does not take the next one with it', async () => {
+  const proxy = await startAudited('./audit.log');
+  const put = async (name: string) => (await sendTo(proxy, { path: `/uploads/${name}`, body: name })).status;
+  const limitFiles = (bytes: number | 'unlimited') =>
+    promisify(execFile)('prlimit', ['--pid', String(proxy.pid), `--fsize=${bytes}:`]);
+  // Longer than what else is written to files.
+  for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) await put(name);
+  const { size } = await stat(auditFile(proxy));
+  await limitFiles(size + 100);
+  expect([await put('torn'), await put('lost')]).toEqual([200, 200]);
+  expect((await stat(auditFile(proxy))).size).toBe(size + 100);
+  await limitFiles('unlimited');
+  expect([await put('i'), await put('j')]).toEqual([200, 200]);
+  const text = await readFile(auditFile(proxy), 'utf8');
+  const [torn, ...more] = text.slice(size).split('\n');
+  expect(torn).toHaveLength(100);
+  expect(parseLines(more.join('\n')).map(({ key }) => key)).toEqual(['i', 'j']);
+  await waitFor(async () => countLost(proxy) === 2);
+  expect((await scrape(proxy.metricsUrl)).sum('mizuchi_audit_lines_lost_total')).toBe(2);
+  await proxy.stop();
+});
+
+test('an audit line tells of the address of a client that has left, also where the log says less', async () => {
+  const server = await startMinio();
+  const backend = await startFaultyBackend(server);
+  const stored = await createBucket(server, 'store');
+  const { accessKey: access_key, secretKey: secret_key } = server;
+  const s3 = { endpoint: backend.endpoint, access_key, secret_key, bucket: 'store' };
+  const proxy = await startAudited('./audit.log', {
+    buckets: [{ name: 'open', s3, auth: { enabled: false } }],
+    logging: { level: 'warn', subjects: 'plain', audit: { enabled: true, destination: './audit.log' } },
+  });
+  backend.setFault(({ operation }) => (operation === 'PutObject' ? { kind: 'late-answer', ms: 60_000 } : undefined));
+  const connection = await openRawConnection(proxy.url);
+  await connection.write('PUT /open/left HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx');
+  await waitFor(async () => (await stored.listKeys()).includes('left'));
+  connection.destroy(true);
+  await waitFor(async () => (await readAudit(proxy)).length > 0);
+  expect(await readAudit(proxy)).toMatchObject([{ key: 'left', result: 'unknown', clientIp: '127.0.0.1' }]);
+  await proxy.stop();
+  await backend.stop();
+  await server.stop();
 });
 
 test('a file that cannot be opened is one sentence at start', async () => {

@@ -265,6 +265,42 @@ describe('what a line says', () => {
     expect(Number(stuckBackend['backendWaitMs'])).toBeGreaterThan(1000);
   });
 
+  test('of an upload that has waited until memory was set aside for it', async () => {
+    const s3 = {
+      endpoint: server.endpoint,
+      access_key: server.accessKey,
+      secret_key: server.secretKey,
+      bucket: 'store',
+    };
+    const small = await startProxy({
+      config: {
+        server: { limits: { memory_budget: '16MiB', queue_timeout_seconds: 30 } },
+        buckets: [{ name: 'uploads', s3, auth: { enabled: false }, upload: { part_size: 8 * MiB } }],
+        logging: { level: 'info', format: 'json', slow_upload_seconds: 1 },
+      },
+    });
+    const head = (key: string) => `PUT /uploads/${key} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`;
+    const chunk = `${MiB.toString(16)}\r\n${'x'.repeat(MiB)}\r\n`;
+    const find = (key: string) => requestLines(small.logs()).find((line) => line['key'] === key);
+    try {
+      // It has what may be set aside, and does not go on.
+      const first = await openRawConnection(small.url);
+      await first.write(head('first') + chunk);
+      await waitFor(async () => (await small.health()).lentBytes >= MiB);
+      const second = await openRawConnection(small.url);
+      await second.write(`${head('second')}${chunk}0\r\n\r\n`);
+      await delay(1500);
+      await first.write('0\r\n\r\n');
+      expect([(await first.readAnswer()).status, (await second.readAnswer()).status]).toEqual([200, 200]);
+      await waitFor(async () => find('first') !== undefined && find('second') !== undefined);
+      expect(find('first')).toMatchObject({ msg: 'slow upload', waitedFor: 'client' });
+      expect(find('second')).toMatchObject({ msg: 'slow upload', waitedFor: 'memory' });
+      expect(Number(find('second')?.['memoryWaitMs'])).toBeGreaterThan(1000);
+    } finally {
+      await small.stop();
+    }
+  });
+
   test('leads to the answer and to the trace of the client, and from them to it', async () => {
     const traceId = '0af7651916cd43dd8448eb211c80319c';
     const answer = await send({

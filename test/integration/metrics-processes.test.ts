@@ -5,7 +5,9 @@ import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../servers/free-port.ts';
 import { runPromtool } from '../servers/run-promtool.ts';
 import { startProcess } from '../servers/start-process.ts';
+import { suspendProcess } from '../servers/suspend-process.ts';
 import { observabilityFolder } from '../support/observability-examples.ts';
+import { openRawConnection } from '../support/raw-connection.ts';
 import { readScrape, scrape, type Scrape } from '../support/scrape.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
 import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
@@ -117,6 +119,8 @@ test('several workers are one scrape, and one that is killed takes no count with
   expect(before.sum('mizuchi_upload_duration_seconds_count', { operation: 'PutObject' })).toBe(40);
   expect(before.sum('mizuchi_memory_budget_bytes')).toBe(2 * 256 * 1024 * 1024);
   expect(before.sum('mizuchi_build_info')).toBe(1);
+  expect(before.sum('mizuchi_workers_configured')).toBe(2);
+  expect(before.sum('mizuchi_worker_restarts_total')).toBe(0);
   expect(await runPromtool(['check', 'metrics'], { stdin: before.text })).toEqual({ code: 0, output: '' });
   const [killed, other] = await workersOf(running.pid);
   process.kill(killed!, 'SIGKILL');
@@ -128,24 +132,50 @@ test('several workers are one scrape, and one that is killed takes no count with
     return now.sum('mizuchi_workers') === 2 && !children.includes(killed!) && children.includes(other!);
   });
   expect(await put(running, 'one-more')).toBe(200);
-  expect(stored(await scrape(running.metricsUrl))).toBe(41);
+  const after = await scrape(running.metricsUrl);
+  expect(stored(after)).toBe(41);
+  expect(after.sum('mizuchi_worker_restarts_total')).toBe(1);
 });
 
-test('a worker that does not answer stands with what it said last', async () => {
+test('a worker that does not answer stands with what it said last, but not as one that serves', async () => {
   const running = await start({ server: { workers: 2 } });
   await waitFor(async () => (await scrape(running.metricsUrl)).sum('mizuchi_workers') === 2);
   const keys = Array.from({ length: 20 }, (_, index) => `object-${index}`);
   expect(await Promise.all(keys.map((key) => put(running, key)))).toEqual(keys.map(() => 200));
   expect(stored(await scrape(running.metricsUrl))).toBe(20);
-  const [suspended] = await workersOf(running.pid);
-  process.kill(suspended!, 'SIGSTOP');
+  const workers = await workersOf(running.pid);
   try {
-    const during = await scrape(running.metricsUrl);
-    expect(stored(during)).toBe(20);
-    expect(during.sum('mizuchi_workers')).toBe(2);
+    for (const [index, pid] of workers.entries()) {
+      suspendProcess(pid);
+      const during = await scrape(running.metricsUrl);
+      expect(stored(during)).toBe(20);
+      expect(during.sum('mizuchi_workers')).toBe(1 - index);
+      expect(during.sum('mizuchi_workers_configured')).toBe(2);
+    }
   } finally {
-    process.kill(suspended!, 'SIGCONT');
+    for (const pid of workers) process.kill(pid, 'SIGCONT');
   }
+  await waitFor(async () => (await scrape(running.metricsUrl)).sum('mizuchi_workers') === 2);
+  expect((await scrape(running.metricsUrl)).sum('mizuchi_worker_restarts_total')).toBe(0);
+});
+
+test('an upload that is refused at the edge, as the process stops, is one of those that fail', async () => {
+  const running = await start();
+  const [first, second] = await Promise.all([openRawConnection(running.url), openRawConnection(running.url)]);
+  const authorization = `Bearer ${await createToken()}`;
+  const head = (key: string) =>
+    `PUT /uploads/${key} HTTP/1.1\r\nHost: a\r\nAuthorization: ${authorization}\r\nContent-Length: 2\r\n\r\n`;
+  const failed = async () =>
+    (await scrape(running.metricsUrl)).sum('mizuchi_uploads_total', { operation: 'PutObject', status: 'failure' });
+  await first.write(`${head('first')}x`);
+  await waitFor(async () => (await scrape(running.metricsUrl)).sum('mizuchi_received_bytes_total') === 1);
+  process.kill(running.pid, 'SIGTERM');
+  await waitFor(async () => running.logs().includes('"msg":"stopping"'));
+  await second.write(`${head('second')}xx`);
+  expect((await second.readAnswer()).status).toBe(503);
+  expect(await failed()).toBe(1);
+  await first.write('x');
+  expect((await first.readAnswer()).status).toBe(200);
 });
 
 test.each([1, 2])('a port that somebody else has is one sentence and a failure: %i workers', async (workers) => {
@@ -201,7 +231,7 @@ test('an embedder has metrics of its own for each proxy, which end with it', asy
 test('the example’s alerts fire for what they should and are quiet otherwise; its configuration is Prometheus’', async () => {
   const cwd = observabilityFolder;
   const config = await runPromtool(['check', 'config', 'prometheus.yml'], { cwd });
-  expect(config).toMatchObject({ code: 0, output: expect.stringContaining('14 rules found') });
+  expect(config).toMatchObject({ code: 0, output: expect.stringContaining('18 rules found') });
   expect((await runPromtool(['check', 'rules', '--lint=all', 'alerts.yml'], { cwd })).code).toBe(0);
   expect(await runPromtool(['test', 'rules', 'alerts.test.yml'], { cwd })).toMatchObject({ code: 0 });
   const tests = await readFile(path.join(cwd, 'alerts.test.yml'), 'utf8');

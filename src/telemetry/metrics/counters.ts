@@ -25,6 +25,8 @@ export interface CounterOptions {
   readonly gauges: () => Gauges | undefined;
   /** Undefined: nothing is traced. */
   readonly spans: () => Tracing['exports'] | undefined;
+  /** Whether the process that supervises this one serves its metrics. */
+  readonly isSupervised: boolean;
 }
 
 /** Of a call without a body. */
@@ -37,14 +39,16 @@ export class Counters implements Omit<Metrics, 'stop'> {
   readonly #inFlight = new SlotList<RequestInFlight>();
   readonly #replaysRejected: Figure;
   readonly #journalFailures: Figure;
+  readonly #auditLinesLost: Figure;
   readonly #authSeconds;
 
-  constructor({ config, gauges, spans }: CounterOptions) {
+  constructor({ config, gauges, spans, isSupervised }: CounterOptions) {
     const set = this.#set;
     for (const bucket of config.buckets) this.#buckets.set(bucket.name, this.#createBucket(bucket));
     this.#nowhere = createCommonFigures(set, noBucket);
     this.#replaysRejected = set.replaysRejected.add({});
     this.#journalFailures = set.journalFailures.add({});
+    this.#auditLinesLost = set.auditLinesLost.add({});
     this.#authSeconds = {
       jwt: set.authSeconds.add({ method: 'jwt' }),
       sigv4: set.authSeconds.add({ method: 'sigv4' }),
@@ -53,6 +57,11 @@ export class Counters implements Omit<Metrics, 'stop'> {
     };
     set.requestsInFlight.add({}, () => this.#inFlight.size);
     set.workers.add({}, () => 1);
+    // Of several workers, their supervisor knows.
+    if (!isSupervised) {
+      set.workersConfigured.add({}, () => 1);
+      set.workerRestarts.add({});
+    }
     set.buildInfo.add({ version, node: process.version }, () => 1);
     addGauges(set, gauges);
     for (const result of ['exported', 'dropped', 'failed'] as const)
@@ -111,6 +120,10 @@ export class Counters implements Omit<Metrics, 'stop'> {
       bucket.sending.remove(started);
       bucket.sentBytes.value += end.bytes;
     }
+    const { waits } = bucket;
+    waits.client.value += (end.clientWaitMs - end.memoryWaitMs) / 1000;
+    waits.memory.value += end.memoryWaitMs / 1000;
+    waits.backend.value += end.backendWaitMs / 1000;
     if (end.isGivenUp) return;
     call.seconds.observe(Math.max(0, end.durationMs - end.clientWaitMs));
     const code = end.error === undefined || end.error instanceof S3Error ? end.error?.code : 'InternalError';
@@ -138,6 +151,10 @@ export class Counters implements Omit<Metrics, 'stop'> {
 
   replayRejected(): void {
     this.#replaysRejected.value++;
+  }
+
+  auditLineLost(): void {
+    this.#auditLinesLost.value++;
   }
 
   jwtCacheHits(bucket: string): Figure | undefined {
@@ -184,9 +201,16 @@ function findMethod({ auth }: BucketFigures, { request, error }: Outcome): AuthM
 }
 
 function countDecision({ authz }: BucketFigures, decision: NonNullable<Outcome['decision']>): void {
-  const { engine, allow, cached } = decision;
+  const { allow, cached, failedOpen } = decision;
+  const engine = failedOpen.length === 0 ? decision.engine : deciderOf(decision);
   const figure = authz?.decisions[engine]?.[allow ? 'allow' : 'deny'][cached ? 'true' : 'false'];
   if (figure !== undefined) figure.value++;
+}
+
+/** Who could not be asked has not decided; empty when nobody has. */
+function deciderOf({ engine, failedOpen }: NonNullable<Outcome['decision']>): string {
+  const deciders = engine.split('+').filter((name) => !failedOpen.includes(name));
+  return deciders.join('+');
 }
 
 function countUpload(bucket: BucketFigures, outcome: Outcome, figures: RequestFigures): void {
@@ -201,11 +225,13 @@ function countUpload(bucket: BucketFigures, outcome: Outcome, figures: RequestFi
     else if (name === 'AbortMultipartUpload') bucket.multipart.aborted.value++;
   }
   if (figures.firstByteMs !== undefined) bucket.firstByte.observe(figures.firstByteMs);
-  const { waits } = bucket;
-  waits.memory.value += figures.memoryWaitMs / 1000;
-  waits.client.value += Math.max(0, figures.clientWaitMs - figures.memoryWaitMs) / 1000;
-  waits.backend.value += figures.backendWaitMs / 1000;
-  if (outcome.queueMs !== undefined) waits.slot.value += outcome.queueMs / 1000;
+  // What was waited in calls to the backend was counted with each of them.
+  const { idleMs } = figures;
+  const { queueMs = 0, reserveMs = 0 } = outcome;
+  const memoryMs = Math.min(reserveMs, idleMs);
+  bucket.waits.client.value += (idleMs - memoryMs) / 1000;
+  bucket.waits.memory.value += memoryMs / 1000;
+  bucket.waits.slot.value += queueMs / 1000;
 }
 
 function statusOf({ code, response }: Outcome): Status {
@@ -219,6 +245,7 @@ const isOurs = (status: number): boolean => status >= 500 && status !== 501;
 
 function addGauges(set: MetricSet, gauges: () => Gauges | undefined): void {
   set.lentBytes.add({}, () => gauges()?.lentBytes ?? 0);
+  set.reservedBytes.add({}, () => gauges()?.reservedBytes ?? 0);
   set.budgetBytes.add({}, () => gauges()?.budgetBytes ?? 0);
   set.memoryWaits.add({}, () => gauges()?.memoryWaits.count ?? 0);
   set.memoryWaitSeconds.add({}, () => (gauges()?.memoryWaits.ms ?? 0) / 1000);

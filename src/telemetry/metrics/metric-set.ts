@@ -24,7 +24,7 @@ function uploadMetrics() {
     uploads: counter({
       name: 'mizuchi_uploads_total',
       labels: ['bucket', 'operation', 'status'],
-      help: 'Upload requests that have ended, by S3 operation: success, refused (answered 4xx or 501: the client must change something), failure (answered 5xx), client_gone (the client left before it was answered).',
+      help: 'Upload requests that have ended, by S3 operation, also those that were refused unread (memory was short, or the proxy stops); status: success, refused (answered 4xx or 501: the client must change something), failure (answered 5xx), client_gone (the client left before it was answered).',
     }),
     uploadSeconds: new DistributionFamily(
       {
@@ -110,7 +110,7 @@ function flowMetrics() {
     waitSeconds: counter({
       name: 'mizuchi_wait_seconds_total',
       labels: ['bucket', 'reason'],
-      help: 'What uploads have waited for, when they end, parts in flight added up: client (no bytes had come that could be sent), backend (bytes were ready and the backend did not take them), memory (the budget was used up), slot (max_concurrent_uploads was reached).',
+      help: 'What uploads have waited for, parts in flight added up: client (no bytes had come that could be sent), backend (bytes were ready and the backend did not take them), memory (it was short), slot (max_concurrent_uploads was reached). Counted as each part ends; what was waited between parts, when the upload ends.',
     }),
     requestsInFlight: gauge({
       name: 'mizuchi_requests_in_flight',
@@ -132,6 +132,11 @@ function flowMetrics() {
       labels: [],
       help: 'Memory that holds bytes of bodies at this moment.',
     }),
+    reservedBytes: gauge({
+      name: 'mizuchi_memory_reserved_bytes',
+      labels: [],
+      help: 'Memory set aside for bodies of unknown length, whether it holds bytes already or not: at most half of the budget.',
+    }),
     budgetBytes: gauge({
       name: 'mizuchi_memory_budget_bytes',
       labels: [],
@@ -140,12 +145,12 @@ function flowMetrics() {
     memoryWaits: counter({
       name: 'mizuchi_memory_waits_total',
       labels: [],
-      help: 'Times that an upload had to wait for memory.',
+      help: 'Times that an upload has waited for memory.',
     }),
     memoryWaitSeconds: counter({
       name: 'mizuchi_memory_wait_seconds_total',
       labels: [],
-      help: 'How long uploads have waited for memory, all together.',
+      help: 'How long uploads have waited for memory, all together, while they wait.',
     }),
     connections: gauge({
       name: 'mizuchi_connections',
@@ -218,14 +223,15 @@ function accessMetrics() {
       {
         name: 'mizuchi_jwks_age_seconds',
         labels: ['bucket'],
-        help: 'Since the identity provider’s keys were last fetched with success, or since the start. It grows while nobody needs them.',
+        help: 'Since the identity provider’s keys were last fetched with success, or since the start. It grows while nobody needs them; of several workers it is that of the freshest.',
       },
-      'max',
+      // A worker that has nothing to verify fetches nothing.
+      'min',
     ),
     decisions: counter({
       name: 'mizuchi_authz_decisions_total',
       labels: ['bucket', 'engine', 'decision', 'cached'],
-      help: 'Decisions of policy engines; cached: true when none was asked for this very question.',
+      help: 'Decisions of policy engines, by who refused, or all that allowed (opa+openfga); cached: true when none was asked for this very question. What fail_mode: open lets through nobody has decided.',
     }),
     decisionSeconds: new DistributionFamily(
       {
@@ -253,6 +259,11 @@ function accessMetrics() {
       labels: ['bucket', 'engine'],
       help: 'Requests let through without a decision, because fail_mode is open.',
     }),
+    auditLinesLost: counter({
+      name: 'mizuchi_audit_lines_lost_total',
+      labels: [],
+      help: 'Lines of the audit log that could not be written to its file, or not whole.',
+    }),
   };
 }
 
@@ -263,16 +274,33 @@ function processMetrics() {
       labels: ['result'],
       help: 'Spans: exported, dropped (there were too many to keep), failed (the collector could not be reached or did not take them).',
     }),
-    workers: gauge({
-      name: 'mizuchi_workers',
-      labels: [],
-      help: 'Processes that serve.',
-    }),
+    ...supervisionMetrics(),
     buildInfo: new FigureFamily(
       'gauge',
       { name: 'mizuchi_build_info', labels: ['version', 'node'], help: 'Always 1; what runs is in the labels.' },
       'max',
     ),
+  };
+}
+
+/** Of several workers, their supervisor has them too. */
+export function supervisionMetrics() {
+  return {
+    workers: gauge({
+      name: 'mizuchi_workers',
+      labels: [],
+      help: 'Processes that serve: of several workers, those that have answered this scrape within 2 s.',
+    }),
+    workersConfigured: gauge({
+      name: 'mizuchi_workers_configured',
+      labels: [],
+      help: 'Processes that should serve: server.workers.',
+    }),
+    workerRestarts: counter({
+      name: 'mizuchi_worker_restarts_total',
+      labels: [],
+      help: 'Workers that were started in the place of one that had ended by itself.',
+    }),
   };
 }
 

@@ -97,6 +97,11 @@ function latestExemplars(snapshots: readonly (readonly MetricSnapshot[])[]): Map
 
 const identify = ({ metricName, labels }: Sample): string => `${metricName} ${JSON.stringify(labels)}`;
 
+/** What may still be true of a process that does not answer: not that it serves, nor that it is the freshest in anything. */
+export function keepOfSilent(snapshot: readonly MetricSnapshot[]): MetricSnapshot[] {
+  return snapshot.filter(({ name, aggregator }) => name !== 'mizuchi_workers' && aggregator !== 'min');
+}
+
 /** What stays true of a process when it is gone: what it has counted, and nothing of its last moment. */
 export function keepCounts(snapshot: readonly MetricSnapshot[]): MetricSnapshot[] {
   return snapshot.filter(({ type }) => type !== 'gauge');

@@ -10,11 +10,11 @@ import { serveMetrics } from './serve-metrics.ts';
 export interface MetricsOptions extends CounterOptions {
   readonly config: Config;
   readonly log: Log;
-  readonly isSupervised: boolean;
 }
 
 /** @throws Error in one sentence when the port cannot be had. */
-export async function startMetrics({ log, isSupervised, ...options }: MetricsOptions): Promise<Metrics> {
+export async function startMetrics({ log, ...options }: MetricsOptions): Promise<Metrics> {
+  const { isSupervised } = options;
   const counters = new Counters(options);
   const read = async () => [...counters.read(), ...(await readProcessMetrics())];
   const server = isSupervised ? reportToSupervisor(read) : await serveMetrics(options.config.metrics, { read, log });

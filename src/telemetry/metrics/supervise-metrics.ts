@@ -1,11 +1,13 @@
 // The supervising process's side: one scrape gives the whole of all workers. A worker that is gone leaves what it had counted
-// when it was last asked, so that no counter goes back; one that is too busy to answer stands with what it said last.
+// when it was last asked, so that no counter goes back; one that is too busy to answer, or hangs, stands with what it said last,
+// but is not one of those that serve.
 import cluster, { type Worker } from 'node:cluster';
 import type { MetricsConfig } from '../../config/config.ts';
 import type { Log } from '../../log.ts';
 import type { SnapshotAnswer, SnapshotQuestion } from './report-to-supervisor.ts';
+import { supervisionMetrics } from './metric-set.ts';
 import { serveMetrics, type MetricsServer } from './serve-metrics.ts';
-import { keepCounts, mergeSnapshots, type MetricSnapshot } from './snapshot.ts';
+import { keepCounts, keepOfSilent, mergeSnapshots, type MetricSnapshot } from './snapshot.ts';
 
 type Snapshot = readonly MetricSnapshot[];
 
@@ -15,16 +17,22 @@ const answerTimeoutMs = 2000;
  * To be called before the first worker is started.
  * @throws Error in one sentence when the port cannot be had.
  */
-export function superviseMetrics(config: MetricsConfig, log: Log): Promise<MetricsServer> {
-  const workers = new WorkerFigures();
+export function superviseMetrics(
+  config: MetricsConfig,
+  { log, workers }: { readonly log: Log; readonly workers: number },
+): Promise<MetricsServer> {
+  const figures = new WorkerFigures(workers);
   cluster.on('message', (worker, message) => {
-    if (isAnswer(message)) workers.answered(worker, message);
+    if (isAnswer(message)) figures.answered(worker, message);
   });
-  cluster.on('exit', (worker) => workers.ended(worker));
-  return serveMetrics(config, { read: () => workers.read(), log });
+  cluster.on('fork', () => figures.started());
+  cluster.on('exit', (worker) => figures.ended(worker));
+  return serveMetrics(config, { read: () => figures.read(), log });
 }
 
 class WorkerFigures {
+  readonly #own = supervisionMetrics();
+  #started = 0;
   /** What each worker said last, and to which question. */
   readonly #last = new Map<number, SnapshotAnswer>();
   /** Of those that are gone. */
@@ -32,11 +40,25 @@ class WorkerFigures {
   #questions = 0;
   readonly #waiting = new Map<string, () => void>();
 
+  constructor(configured: number) {
+    // Each that answers adds itself.
+    this.#own.workers.add({});
+    this.#own.workersConfigured.add({}, () => configured);
+    this.#own.workerRestarts.add({}, () => Math.max(0, this.#started - configured));
+  }
+
   async read(): Promise<Snapshot> {
     const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
     const id = ++this.#questions;
     await Promise.all(workers.filter((worker) => worker.isConnected()).map((worker) => this.#ask(worker, id)));
-    return mergeSnapshots([this.#past, ...Array.from(this.#last.values(), ({ snapshot }) => snapshot)]);
+    const last = Array.from(this.#last.values(), (said) =>
+      said.id >= id ? said.snapshot : keepOfSilent(said.snapshot),
+    );
+    return mergeSnapshots([this.#past, ...last, Object.values(this.#own).map((family) => family.read())]);
+  }
+
+  started(): void {
+    this.#started++;
   }
 
   answered(worker: Worker, answer: SnapshotAnswer): void {

@@ -72,7 +72,10 @@ export class ByteBudget {
   readonly #reliefWaiters = new Set<() => void>();
   #lentBytes = 0;
   #waits = 0;
+  #waitersNow = 0;
   #waitedMs = 0;
+  /** Until when waits are in `#waitedMs`, on performance.now()'s clock. */
+  #waitedUntilMs = 0;
   #reservedBytes = 0;
   #coveredBytes = 0;
   #trimTimer: NodeJS.Timeout | undefined;
@@ -89,14 +92,36 @@ export class ByteBudget {
     return this.#lentBytes;
   }
 
-  /** How often uploads have waited for memory, and for how long together: to take one more chunk, or to set a part aside. */
+  /** Set aside for whole parts, whether it is lent already or not. */
+  get reservedBytes(): number {
+    return this.#reservedBytes;
+  }
+
+  /**
+   * How often uploads have waited for memory, and for how long together: to take one more chunk, or to set a part aside. Waits that
+   * are under way are in it.
+   */
   get waits(): { readonly count: number; readonly ms: number } {
+    this.#addWaits();
     return { count: this.#waits, ms: this.#waitedMs };
   }
 
-  waited(ms: number): void {
+  waitBegins(): void {
+    this.#addWaits();
     this.#waits++;
-    this.#waitedMs += ms;
+    this.#waitersNow++;
+  }
+
+  waitEnds(): void {
+    this.#addWaits();
+    this.#waitersNow--;
+  }
+
+  /** The sum never goes back by an error of rounding: it only grows, by those who wait now and the time since it last did. */
+  #addWaits(): void {
+    const nowMs = performance.now();
+    this.#waitedMs += this.#waitersNow * (nowMs - this.#waitedUntilMs);
+    this.#waitedUntilMs = nowMs;
   }
 
   get isTight(): boolean {
@@ -204,10 +229,10 @@ export class ByteBudget {
   /** As tryReserve, but waits its turn. Resolves false when the time is over or the signal aborted. */
   reserve(bytes: number, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     if (this.tryReserve(bytes)) return Promise.resolve(true);
-    const startedAt = performance.now();
+    this.waitBegins();
     return new Promise((resolve) => {
       const settle = (granted: boolean) => {
-        this.waited(performance.now() - startedAt);
+        this.waitEnds();
         clearTimeout(timer);
         signal.removeEventListener('abort', giveUp);
         this.#reserveWaiters.delete(waiter);

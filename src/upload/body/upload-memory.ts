@@ -69,14 +69,14 @@ export class UploadMemory implements Holder {
       if (this.#keptBytes > 0) this.dropKept();
       if (!this.#mustWait) return;
       const startedAt = performance.now();
+      this.#budget.waitBegins();
       await new Promise<void>((resolve) => {
         const wake = () => resolve();
         this.#wake = wake;
         this.#budget.onceRelieved(wake);
       });
-      const waitedMs = performance.now() - startedAt;
-      this.#waitedMs += waitedMs;
-      this.#budget.waited(waitedMs);
+      this.#waitedMs += performance.now() - startedAt;
+      this.#budget.waitEnds();
     }
   }
 

@@ -23,7 +23,7 @@ const sweepEveryMs = 60_000;
 export interface OpenUploadsEvents {
   aborted(entry: JournalEntry): void;
   abortFailed(entry: JournalEntry, error: unknown): void;
-  /** An upload of a process that is no more was aborted. */
+  /** An upload of a process that is no more was aborted. Told by one of the processes that look for them. */
   swept(entry: JournalEntry): void;
   /** The journal itself failed. */
   journalFailed(error: unknown): void;
@@ -161,9 +161,9 @@ export async function createOpenUploads({
     const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(firstAbortMs)]);
     if (!(await tryAbort(entry, signal, { trace }))) return;
     try {
-      await remove();
+      const isOurs = await remove();
       abandoned--;
-      events.swept(entry);
+      if (isOurs) events.swept(entry);
     } catch (error) {
       events.journalFailed(error);
     }

@@ -1,7 +1,7 @@
 // Remembers on disk which multipart uploads are open, so that those of a process that was killed can be aborted later:
 // one small file for each, in a folder of this process's own.
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { UploadAddress } from '../../storage/storage.ts';
 import { isAbandoned, lockFolder } from './process-lock.ts';
@@ -13,8 +13,8 @@ export interface JournalEntry extends UploadAddress {
 
 export interface FoundEntry {
   readonly entry: JournalEntry;
-  /** Forgets the entry. */
-  readonly remove: () => Promise<void>;
+  /** Forgets the entry. @returns false when another process has done so already: all sweep the same folders. */
+  readonly remove: () => Promise<boolean>;
 }
 
 export interface UploadJournal {
@@ -74,12 +74,24 @@ async function readEntries(folder: string): Promise<FoundEntry[]> {
     found.push({
       entry,
       remove: async () => {
-        await rm(path, { force: true });
+        if (!(await removeFile(path))) return false;
         if (!(await hasEntries(folder).catch(() => true))) await rm(folder, { recursive: true, force: true });
+        return true;
       },
     });
   }
   return found;
+}
+
+/** @returns whether it was there: of several that remove it at the same time, one is told so. */
+async function removeFile(path: string): Promise<boolean> {
+  try {
+    await unlink(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 function parseEntry(text: string): JournalEntry | undefined {

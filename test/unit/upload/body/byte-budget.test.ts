@@ -1,4 +1,5 @@
 // The memory budget: what is lent comes back, pressure is felt in steps, and reservations are granted in turn.
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { ByteBudget, slabBytes } from '../../../../src/upload/body/byte-budget.ts';
 
@@ -53,6 +54,27 @@ describe('lending', () => {
     expect(told).toEqual(['exhausted', 'relief']);
     expect(budget.freeBytes).toBe(slabBytes);
   });
+});
+
+test('waits are counted while they last', async () => {
+  const budget = new ByteBudget(100);
+  expect(budget.tryReserve(50)).toBe(true);
+  expect(budget.reservedBytes).toBe(50);
+  expect(budget.waits).toEqual({ count: 0, ms: 0 });
+  const waiting = [budget.reserve(50, 10_000, never), budget.reserve(50, 10_000, never)];
+  await delay(50);
+  const ofTwo = budget.waits;
+  expect(ofTwo.count).toBe(2);
+  expect(ofTwo.ms).toBeGreaterThan(90);
+  budget.unreserve(50);
+  await waiting[0];
+  await delay(20);
+  expect(budget.waits.ms).toBeGreaterThan(ofTwo.ms + 15);
+  budget.unreserve(50);
+  await waiting[1];
+  const inAll = budget.waits;
+  await delay(5);
+  expect(budget.waits).toEqual(inAll);
 });
 
 describe('reservations', () => {

@@ -102,6 +102,28 @@ describe('an entry that cannot be removed', () => {
   });
 });
 
+test('an upload that two processes find at the same time is told of by one', async () => {
+  const upload = await openUpload('a');
+  await leave([upload]);
+  let asked = 0;
+  const both = Promise.withResolvers<void>();
+  const together: Storage = {
+    ...storage,
+    async abortMultipartUpload(address, signal) {
+      if (++asked === 2) both.resolve();
+      await both.promise;
+      return storage.abortMultipartUpload(address, signal);
+    },
+  };
+  await start(() => together);
+  const other = openUploads;
+  await start(() => together);
+  await Promise.all([other.sweep(), openUploads.sweep()]);
+  expect(events).toEqual([`swept ${upload.uploadId}`]);
+  expect([other.abandoned, openUploads.abandoned]).toEqual([0, 0]);
+  await other.close();
+});
+
 describe('an upload that was aborted', () => {
   let asked: string[];
   /** Fails in the attempts whose numbers, from 1, are given. */

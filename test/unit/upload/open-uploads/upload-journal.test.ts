@@ -44,7 +44,8 @@ describe('the journal', () => {
     }
     const found = await journal.findAbandoned();
     expect(found.map((one) => one.entry)).toEqual([entry]);
-    await found[0]?.remove();
+    expect(await found[0]?.remove()).toBe(true);
+    expect(await found[0]?.remove()).toBe(false);
     expect(await journal.findAbandoned()).toEqual([]);
     await journal.close();
     expect(await readdir(join(stateDir, 'open-uploads'))).toEqual([]);
