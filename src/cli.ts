@@ -15,6 +15,7 @@ import { readEnvironment } from './config/read-environment.ts';
 import { ensureWritable } from './ensure-writable.ts';
 import { healthCommand } from './health-command.ts';
 import { createLog, toggleLevel, type Log } from './log.ts';
+import { requireNode } from './node-version.ts';
 import { presignCommand } from './presign-command.ts';
 import { describeListenFault, findListenFault } from './server/listen-fault.ts';
 import { tokenCommand } from './token-command.ts';
@@ -31,13 +32,9 @@ const dataDir = './data';
 
 async function main(): Promise<void> {
   const { command, values, help } = parseCommandLine(process.argv.slice(2));
-  if (help !== undefined) return void process.stdout.write(help);
-  if (values['version'] !== undefined) return void process.stdout.write(`${version}\n`);
-
-  // The addon is bound to the ABI of one major version.
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major !== 22 || minor < 18)
-    throw new Error(`this is Node ${process.versions.node}; install Node 22, 22.18 or newer, and start it with that`);
+  if (help !== undefined) return print(help);
+  if (values['version'] !== undefined) return print(`${version}\n`);
+  requireNode();
 
   const found = readConfig({
     env: readEnvironment(process.env),
@@ -45,15 +42,25 @@ async function main(): Promise<void> {
     ...(values['config'] === undefined ? {} : { configPath: values['config'] }),
   });
   const config = found ?? makeEmbeddedConfig();
-  if (values['print-config'] !== undefined) return void process.stdout.write(printConfig(config));
+  if (values['print-config'] !== undefined) return print(printConfig(config));
   if (command === 'validate' || values['validate'] !== undefined) {
     checkFiles(config);
-    return void process.stdout.write('The configuration is valid.\n');
+    return print('The configuration is valid.\n');
   }
-  if (command === 'token') return void process.stdout.write(`${await tokenCommand(config, values)}\n`);
-  if (command === 'presign') return void process.stdout.write(`${presignCommand(config, values, Date.now())}\n`);
-  if (command === 'health') return void process.stdout.write(await healthCommand(config));
+  if (command === 'token') return print(`${await tokenCommand(config, values)}\n`);
+  if (command === 'presign') return print(`${presignCommand(config, values, Date.now())}\n`);
+  if (command === 'health') return print(await healthCommand(config));
   await serve(config, { isEmbedded: found === undefined });
+}
+
+/** Whoever reads may leave before the end, as `head` does: that ends neither a command nor the proxy with a fault. */
+function print(text: string): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return;
+    process.stderr.write(`mizuchi-uploadr: standard output cannot be written to (${error.code ?? error.message})\n`);
+    process.exitCode = 1;
+  });
+  process.stdout.write(text);
 }
 
 function makeEmbeddedConfig(): Config {
@@ -68,11 +75,13 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
   process.on('uncaughtExceptionMonitor', (error) => log.fatal({ err: error }, 'ended by an unforeseen fault'));
   const workers = config.server.workers === 'auto' ? availableParallelism() : config.server.workers;
   // Before the port for metrics is taken: of two that are busy, this is the one to be told of.
-  if (cluster.isPrimary) await refuseTakenAddress(config);
+  if (cluster.isPrimary) await refuseTakenAddress(config, isEmbedded);
   if (workers > 1 && cluster.isPrimary) {
+    // Said once, and not by each worker.
+    checkFiles(config);
     if (config.metrics.enabled) {
       const { superviseMetrics } = await import('./telemetry/metrics/supervise-metrics.ts');
-      await superviseMetrics(config.metrics, log);
+      await superviseMetrics(config.metrics, { log, workers });
     }
     superviseWorkers(workers, log, writesFiles(config));
     return;
@@ -119,7 +128,7 @@ function onStopSignal(stop: (signal: NodeJS.Signals) => void): void {
 
 async function printFirstSteps(config: Config, url: string): Promise<void> {
   const token = await tokenCommand(config, { subject: 'local-user' });
-  process.stdout.write(`
+  print(`
 No configuration found, so this is the embedded default: uploads go to ${dataDir}/uploads, and need a token.
 Try it (the token is good for one hour; \`token --subject NAME\` makes another):
 
@@ -134,14 +143,15 @@ Or in a browser:
 }
 
 /** Workers share their port, with anybody: so it must be seen beforehand that nobody else has it. */
-async function refuseTakenAddress({ server }: Config): Promise<void> {
+async function refuseTakenAddress({ server }: Config, isEmbedded: boolean): Promise<void> {
   const code = await findListenFault(server.address);
-  if (code !== undefined) throw new Error(describeListenFault({ ...server.address, setting: 'server.address' }, code));
+  const setting = isEmbedded ? 'server.address in a config.yaml (config.example.yaml shows how)' : 'server.address';
+  if (code !== undefined) throw new Error(describeListenFault({ ...server.address, setting }, code));
 }
 
 /**
  * Keeps that many processes running on one port; passes signals on and ends when the last of them has been stopped: with a
- * failure if one of them ended so.
+ * failure if one of them ended so. What keeps the first from starting would keep all: then it ends at once.
  */
 function superviseWorkers(count: number, log: Log, passesHangup: boolean): void {
   /** A signal that nobody heeds would end a worker. */
@@ -150,18 +160,20 @@ function superviseWorkers(count: number, log: Log, passesHangup: boolean): void 
   let hungUpAtMs = -Infinity;
   const stopping = new AbortController();
   let failedStarts = 0;
+  let hasServed = false;
   const start = () => {
     const startedAtMs = Date.now();
     const worker = cluster.fork();
     worker.on('message', (message) => {
       if (message !== heedsSignals) return;
       heeding.add(worker);
+      hasServed = true;
       if (isToggled) worker.process.kill('SIGUSR2');
       // It may have opened its files before they were renamed.
       if (hungUpAtMs >= startedAtMs) worker.process.kill('SIGHUP');
     });
     worker.on('exit', (code, signal) => {
-      heeding.delete(worker);
+      const wasServing = heeding.delete(worker);
       if (stopping.signal.aborted) {
         // The signals themselves end a worker that was still starting.
         if (code === 0 || signal === 'SIGTERM' || signal === 'SIGINT') return;
@@ -169,9 +181,15 @@ function superviseWorkers(count: number, log: Log, passesHangup: boolean): void 
         process.exitCode = 1;
         return;
       }
+      const giveUp = (sentence: string): never => {
+        log.fatal({ code, signal }, sentence);
+        process.exit(1);
+      };
+      // It has said why.
+      if (!hasServed && code === 1) giveUp('a worker could not start, so none will');
+      failedStarts = wasServing && Date.now() - startedAtMs >= 5000 ? 0 : failedStarts + 1;
+      if (failedStarts > 3 * count) giveUp('workers end again and again as they start; giving up');
       log.error({ code, signal }, 'a worker ended; starting another');
-      failedStarts = Date.now() - startedAtMs < 5000 ? failedStarts + 1 : 0;
-      if (failedStarts > 3 * count) process.exit(1);
       // Ended by the stop signal: nobody would tell a worker that comes after it.
       sleep(500 * failedStarts, undefined, stopping).then(start, () => undefined);
     });

@@ -102,7 +102,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     if (option === undefined) throw new UsageError(describeMisplacedOption(longName, rawName, command));
     if (Object.hasOwn(values, longName)) throw new UsageError(`${rawName} is given twice`);
     if (option.argument === undefined && value !== undefined) throw new UsageError(`${rawName} takes no value`);
-    const isMissing = value === undefined || (!inlineValue && value.startsWith('--'));
+    // An empty path is a variable that the shell did not know; the embedded default is not what was meant.
+    const isEmptyPath = value === '' && option.argument === 'PATH';
+    const isMissing = value === undefined || isEmptyPath || (!inlineValue && value.startsWith('--'));
     if (option.argument !== undefined && isMissing)
       throw new UsageError(`${rawName} is to be followed by ${option.argument}`);
     values[longName] = value ?? '';

@@ -15,7 +15,8 @@ import { createCorsPolicy } from './cors.ts';
 import { S3Error } from './errors.ts';
 import { createForwardedReader } from './forwarded.ts';
 import { createRefusal, createRequestHandler, type Bucket, type HandlerOptions } from './handle-request.ts';
-import { toLog } from './log.ts';
+import { toLog, type Log } from './log.ts';
+import { requireNode } from './node-version.ts';
 import { nameBackend } from './routing/name-backend.ts';
 import { createAddressParser, createBucketFinder } from './routing/parse-address.ts';
 import { createAccessCheck } from './policy/access-list.ts';
@@ -62,8 +63,12 @@ const cleanUpMs = 10_000;
 /** What is open, in the order in which it was opened. */
 type Closers = (() => void | Promise<void>)[];
 
-/** @throws Error when the address is taken, a file is missing, or the state folder or a storage cannot be used; nothing is left open then. */
+/**
+ * @throws Error when this is another Node than it needs, the address is taken, a file is missing or unfit, or the state folder or
+ * a storage cannot be used; nothing is left open then.
+ */
 export async function startProxy(config: Config, options: ProxyOptions): Promise<Proxy> {
+  requireNode();
   checkFiles(config);
   const closers: Closers = [];
   try {
@@ -106,7 +111,7 @@ async function start(
       bucket.authz && createAuthorizer(bucket.authz, telemetry.authorizationEvents(bucket.name, bucket.authz));
     for (const engine of authorization?.engines ?? []) closers.push(() => engine.close());
     const services = { replays, ...telemetry.authServices(bucket.name, bucket.auth) };
-    const served = createBucket(bucket, config, services, authorization);
+    const served = createBucket(bucket, { config, log }, services, authorization);
     closers.push(() => served.storage.close());
     return { config: bucket, authorization, served };
   });
@@ -198,7 +203,7 @@ async function start(
 
 function createBucket(
   bucket: BucketConfig,
-  config: Config,
+  { config, log }: { readonly config: Config; readonly log: Log },
   services: AuthServices,
   authorization: Authorization | undefined,
 ): Bucket {
@@ -213,7 +218,7 @@ function createBucket(
     policy: createUploadPolicy({
       bucket: bucket.name,
       policy: bucket.upload.policy,
-      uploadIdSecret: () => uploadIdSecretOf(bucket, config),
+      uploadIdSecret: () => uploadIdSecretOf(bucket, config, log),
     }),
     authorize: authorization?.authorize,
     cors: bucket.cors && createCorsPolicy(bucket.cors),
@@ -227,9 +232,9 @@ function regionOf({ auth, storage }: BucketConfig): string {
 }
 
 /** All proxies in front of one backend have its key; without one, those on this machine share a file. */
-function uploadIdSecretOf({ storage }: BucketConfig, { server }: Config): string {
+function uploadIdSecretOf({ storage }: BucketConfig, { server }: Config, log: Log): string {
   if (storage.kind === 's3' && storage.credentials !== undefined) return storage.credentials.secretKey;
-  return readOrMakeSecret(join(server.stateDir, 'upload-id-secret'));
+  return readOrMakeSecret(join(server.stateDir, 'upload-id-secret'), (sentence) => log.warn(sentence));
 }
 
 function createStorage({ storage }: BucketConfig): Storage {

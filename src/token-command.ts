@@ -25,7 +25,7 @@ export async function tokenCommand(config: Config, given: TokenArguments): Promi
   if (jwt === undefined) throw new Error(`bucket ${bucket.name} takes signatures only, no tokens`);
   const { key, algorithms, issuer, audience } = jwt;
   if (key.kind !== 'secret') throw new Error('tokens for this bucket are made by its identity provider');
-  if (subject === undefined) throw new Error('--subject is missing');
+  if (subject === undefined || subject === '') throw new Error('--subject is missing');
   const ttlSeconds = /^\d{1,10}$/.test(ttl) ? Number(ttl) : 0;
   if (ttlSeconds < 1) throw new Error('--ttl is a number of seconds');
   return signToken({

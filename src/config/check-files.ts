@@ -1,8 +1,9 @@
-// Files that a configuration names: what is not there is told before anything is started, in one sentence.
+// Files that a configuration names: what is not there, or not fit, is told before anything is started, in one sentence.
 import { readFileSync } from 'node:fs';
-import type { Config } from './config.ts';
+import { createSecureContext } from 'node:tls';
+import type { Config, TlsConfig } from './config.ts';
 
-/** @throws Error that says what to do, for the first file that cannot be read. */
+/** @throws Error that says what to do, for the first file that cannot be read, and for a certificate and a key that are no pair. */
 export function checkFiles({ server: { tls }, buckets, tracing }: Config): void {
   const files: (readonly [file: string | undefined, setting: string])[] = [
     [tls?.certFile, 'server.tls.cert_file'],
@@ -14,6 +15,18 @@ export function checkFiles({ server: { tls }, buckets, tracing }: Config): void 
     ]),
   ];
   for (const [file, setting] of files) if (file !== undefined) readSetting(file, setting);
+  if (tls !== undefined) checkPair(tls);
+}
+
+/** What serves says no more than that it failed. */
+function checkPair({ certFile, keyFile }: TlsConfig): void {
+  try {
+    createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+    const sentence = `${certFile} and ${keyFile} are no certificate and key of one pair in PEM${reason}; set server.tls`;
+    throw new Error(sentence, { cause: error });
+  }
 }
 
 /** @throws Error that says what to do when the file cannot be read. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Config } from './config.ts';
 import { ConfigError, type ConfigFault, formatPath } from './config-error.ts';
+import { decodeText } from './decode-text.ts';
 import { describeIssue } from './describe-issue.ts';
 import { type Environment, expandVariables } from './expand-variables.ts';
 import { fillFromOtelEnvironment } from './otel-environment.ts';
@@ -44,22 +45,22 @@ export function loadConfig({ path, text, env }: { path: string; text: string; en
  * The configuration of the first of `--config PATH`, MIZUCHI_CONFIG and ./config.yaml that is given; undefined when
  * neither is and there is no ./config.yaml.
  * @param cwd the folder that relative paths start from.
- * @throws ConfigError also when the file cannot be read.
+ * @throws ConfigError also when the file cannot be read, or is not UTF-8.
  */
 export function readConfig(options: { configPath?: string; env: Environment; cwd: string }): Config | undefined {
   const { configPath, env, cwd } = options;
   const chosen = configPath ?? (env['MIZUCHI_CONFIG'] || undefined);
   const path = chosen ?? 'config.yaml';
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(resolve(cwd, path), 'utf8');
+    bytes = readFileSync(resolve(cwd, path));
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
     if (chosen === undefined && code === 'ENOENT') return undefined;
     const remedy = `put it there, or name another with ${configPath === undefined ? 'MIZUCHI_CONFIG' : '--config'}`;
     throw new ConfigError(path, [{ path: '', message: `the file cannot be read (${code}); ${remedy}` }]);
   }
-  return loadConfig({ path, text, env });
+  return loadConfig({ path, text: decodeText(bytes, path), env });
 }
 
 /**

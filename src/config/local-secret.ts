@@ -1,8 +1,9 @@
-// The signing secret of the embedded configuration: made at first start, kept where only its owner reads it.
+// Secrets of this machine, such as the embedded configuration's: made at first start, kept where only their owner reads them.
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
+  fchmodSync,
   fstatSync,
   fsyncSync,
   linkSync,
@@ -19,15 +20,17 @@ import { findSecretFault } from './find-secret-fault.ts';
 const secretBytes = 32;
 const maxFileBytes = 4096;
 const othersMask = 0o077;
+const groupMask = 0o070;
 
 /**
  * The secret in the file at `path`, which is made with 32 random bytes in base64url and mode 0600 if it is not there.
+ * @param onClosed allows a file of this user's that its group may use: its mode is made 0600, and this is told a sentence.
  * @throws ConfigError when the file is not a plain one of this user's, others may read or write it, it holds no fit
  * secret, or it cannot be read or made.
  */
-export function readOrMakeSecret(path: string): string {
+export function readOrMakeSecret(path: string, onClosed?: (sentence: string) => void): string {
   try {
-    return readSecret(path) ?? makeSecret(path);
+    return readSecret(path, onClosed) ?? makeSecret(path);
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
@@ -36,7 +39,7 @@ export function readOrMakeSecret(path: string): string {
   }
 }
 
-function readSecret(path: string): string | undefined {
+function readSecret(path: string, onClosed?: (sentence: string) => void): string | undefined {
   let file: number;
   try {
     // A link could lead to a file that someone else has chosen; a pipe would block for ever.
@@ -48,13 +51,21 @@ function readSecret(path: string): string | undefined {
   try {
     const { mode, uid, size } = fstatSync(file);
     if ((mode & constants.S_IFMT) !== constants.S_IFREG) throw fault(path, 'the secret must be a plain file');
-    if ((mode & othersMask) !== 0)
+    const isOwn = uid === process.getuid?.();
+    const isClosable = onClosed !== undefined && isOwn && (mode & othersMask & ~groupMask) === 0;
+    if ((mode & othersMask) !== 0 && !isClosable)
       throw fault(path, 'others than its owner may use the secret: chmod 600, or remove it');
-    if (uid !== process.getuid?.()) throw fault(path, 'the secret must belong to the user who starts the proxy');
+    if (!isOwn) throw fault(path, 'the secret must belong to the user who starts the proxy');
     if (size > maxFileBytes) throw fault(path, 'the file is too large for a secret');
     const secret = readFileSync(file, 'utf8').trim();
     const secretFault = findSecretFault(secret);
     if (secretFault !== undefined) throw fault(path, `the secret ${secretFault}; remove the file to have one made`);
+    if ((mode & groupMask) !== 0) {
+      fchmodSync(file, 0o600);
+      onClosed?.(
+        `${path} was open to its group, as volumes with fsGroup are, and is now its owner's alone (mode 0600); remove it to have another made if somebody of the group may know it`,
+      );
+    }
     return secret;
   } finally {
     closeSync(file);

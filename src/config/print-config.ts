@@ -132,6 +132,7 @@ function fromS3({
   credentials,
   forcePathStyle,
   keepsEmptySegments,
+  wantsChecksum,
   timeouts,
 }: S3StorageConfig): BucketInput['s3'] {
   return {
@@ -145,6 +146,7 @@ function fromS3({
     }),
     force_path_style: forcePathStyle,
     keeps_empty_segments: keepsEmptySegments,
+    request_checksum_calculation: wantsChecksum ? 'when_supported' : 'when_required',
     timeouts: {
       connect_seconds: timeouts.connectMs / 1000,
       idle_seconds: timeouts.idleMs / 1000,
@@ -182,7 +184,8 @@ function fromJwtKey(key: JwtKeyConfig): JwtInput {
       return { public_key: key.pem };
     case 'jwks':
       return {
-        jwks_url: key.url,
+        // Some providers are sent an API key so.
+        jwks_url: key.url.replace(/\?.*/s, `?${hidden}`),
         cache_ttl_seconds: key.cacheTtlMs / 1000,
         cooldown_seconds: key.cooldownMs / 1000,
         max_stale_seconds: key.maxStaleMs / 1000,

@@ -60,11 +60,36 @@ export interface Listener {
   close(): void;
 }
 
-/** @throws Error when the address cannot be listened on. */
+type Addon = typeof import('uWebSockets.js');
+
+let loaded: { readonly addon: Promise<Addon>; readonly maxHeaderBytes: number } | undefined;
+
+/** @throws Error when the addon has been loaded for smaller heads. */
+function loadAddon(maxHeaderBytes: number): Promise<Addon> {
+  loaded ??= { addon: importAddon(maxHeaderBytes), maxHeaderBytes };
+  if (maxHeaderBytes > loaded.maxHeaderBytes)
+    throw new Error(
+      `server.limits.max_header_bytes cannot be ${maxHeaderBytes}: the first proxy of this process has set ${loaded.maxHeaderBytes} for all; start the one with the largest first`,
+    );
+  return loaded.addon;
+}
+
+/** The addon reads the variable once, when it is loaded; what others have in it, and start with it, is not ours to change. */
+async function importAddon(maxHeaderBytes: number): Promise<Addon> {
+  const name = 'UWS_HTTP_MAX_HEADERS_SIZE';
+  const others = process.env[name];
+  process.env[name] = String(maxHeaderBytes);
+  try {
+    return await import('uWebSockets.js');
+  } finally {
+    if (others === undefined) delete process.env[name];
+    else process.env[name] = others;
+  }
+}
+
+/** @throws Error when the address cannot be listened on, or an earlier proxy of this process was for smaller heads. */
 export async function listen(options: EdgeOptions): Promise<Listener> {
-  // Read by the addon once, when it is loaded: a head above its default of 4 KiB would be refused.
-  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(options.maxHeaderBytes);
-  const uws = await import('uWebSockets.js');
+  const uws = await loadAddon(options.maxHeaderBytes);
   const app = createApp(uws, options.tls);
   const room = new ReadingRoom(options.memory, options);
   const { readForwarded } = options;

@@ -1,7 +1,7 @@
 // The command line, as its user sees it: help, exit codes, and what is said when something is not as it should be.
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { freePort } from '../servers/free-port.ts';
 import { startMinio } from '../servers/start-minio.ts';
 import { startProcess, waitUntilReady, type RunningProcess } from '../servers/start-process.ts';
 import type { S3Server } from '../servers/start-s3-server.ts';
+import { createCertificate } from '../support/certificate.ts';
 import { sendRequest } from '../support/send-request.ts';
 import { jwtSecret } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -82,6 +83,7 @@ describe('wrong usage is exit code 2, and says what was perhaps meant', () => {
     [['serve', '--ttl', '3'], '--ttl belongs to token, not to serve'],
     [['--config'], '--config is to be followed by PATH'],
     [['--config', '--validate'], '--config is to be followed by PATH'],
+    [['--config='], '--config is to be followed by PATH'],
     [['--validate=yes'], '--validate takes no value'],
     [['--config=a', '--config=b'], '--config is given twice'],
     [['token'], '--subject is missing'],
@@ -92,6 +94,24 @@ describe('wrong usage is exit code 2, and says what was perhaps meant', () => {
     expect(output).toContain(`mizuchi-uploadr: ${message}`);
     expect(output).toContain('Try mizuchi-uploadr --help.');
     expect(code).toBe(2);
+  });
+});
+
+describe('standard output', () => {
+  /** As a shell redirects it. */
+  const runInto = async (target: string) => {
+    const args = ['-c', `exec "$0" "$@" > ${target}`, process.execPath, entry, '--help'];
+    const running = startProcess({ command: 'bash', args, env: { HOME: folder }, cwd: folder });
+    const { code } = await running.ended;
+    return { code, output: running.output() };
+  };
+
+  test('that nobody reads is no fault', async () => {
+    expect(await runInto('>(exec <&-)')).toEqual({ code: 0, output: '' });
+  });
+
+  test('that cannot be written to is one sentence', async () => {
+    expectFault(await runInto('/dev/full'), 'mizuchi-uploadr: standard output cannot be written to (ENOSPC)');
   });
 });
 
@@ -134,6 +154,18 @@ describe('the configuration', () => {
     const gone = await run(['validate'], { MIZUCHI_ENV_FILE: 'gone.env' });
     expect(gone).toMatchObject({ code: 1 });
     expect(gone.output).toContain('gone.env: 1 fault\n  the file of variables cannot be read (ENOENT)');
+  });
+
+  test('takes variables from a file with a byte order mark, and tells of one that is not UTF-8', async () => {
+    await write({ buckets: [{ ...bucket, name: '${NAME}' }] });
+    await writeFile(path.join(folder, 'marked.env'), '\uFEFFNAME=from-marked\n');
+    await writeFile(path.join(folder, 'wide.env'), '\uFEFFNAME=from-wide\n', 'utf16le');
+    expect((await run(['--print-config'], { MIZUCHI_ENV_FILE: 'marked.env' })).output).toContain('from-marked');
+    const wide = await run(['--print-config'], { MIZUCHI_ENV_FILE: 'wide.env' });
+    expect(wide).toEqual({
+      code: 1,
+      output: 'wide.env: 1 fault\n  the file is not UTF-8 text; save it as UTF-8\n',
+    });
   });
 });
 
@@ -210,8 +242,55 @@ describe('what keeps it from starting is one sentence', () => {
     expectFault(await run([]), './cert.pem cannot be read (ENOENT); put the file there, or set server.tls.cert_file');
     await writeFile(path.join(folder, 'cert.pem'), 'no certificate');
     await writeFile(path.join(folder, 'key.pem'), 'no key');
-    expectFault(await run([]), /\.\/cert\.pem and \.\/key\.pem are no certificate and key of one pair in PEM/u);
+    const noPair = /\.\/cert\.pem and \.\/key\.pem are no certificate and key of one pair in PEM/u;
+    expectFault(await run([]), noPair);
+    expectFault(await run(['validate']), noPair);
   });
+
+  test.each([1, 4])('the key of another certificate, with %i workers', async (workers) => {
+    const [one, other] = [createCertificate(folder, 'one'), createCertificate(folder, 'other')];
+    const tls = { cert_file: one.certFile, key_file: other.keyFile };
+    await write({ server: { address: `127.0.0.1:${await freePort()}`, workers, tls } });
+    const sentence =
+      /one\.pem and .*other\.key are no certificate and key of one pair in PEM \(ERR_OSSL_\w+\); set server\.tls$/u;
+    for (const args of [[], ['validate']]) expectFault(await run(args), sentence);
+  });
+
+  test('what only workers find, once and for all', async () => {
+    const state = path.join(folder, 'state');
+    await mkdir(state);
+    await writeFile(path.join(state, 'log-hash-secret'), `${jwtSecret}\n`, { mode: 0o644 });
+    await write({ server: { address: `127.0.0.1:${await freePort()}`, workers: 4, state_dir: state } });
+    const { code, output } = await run([]);
+    expect(code).toBe(1);
+    expect(output).toContain('others than its owner may use the secret');
+    const gaveUp = output.split('\n').filter((line) => line.includes('"level":60'));
+    expect(gaveUp).toEqual([expect.stringContaining('a worker could not start, so none will')]);
+    expect(output).not.toContain('starting another');
+  });
+});
+
+test('a state folder whose files a mount opens to their group (fsGroup) is used again, and that is told', async () => {
+  const port = await freePort();
+  const state = path.join(folder, 'state');
+  await write({
+    server: { address: `127.0.0.1:${port}`, state_dir: state },
+    buckets: [{ ...bucket, upload: { bind_multipart_to_creator: true } }],
+  });
+  const startAndStop = async () => {
+    const running = start([]);
+    await waitUntilReady(running, async () => running.output().includes('"listening"'));
+    await running.stop('SIGTERM');
+    return running.output();
+  };
+  const names = ['log-hash-secret', 'upload-id-secret'];
+  expect(await startAndStop()).not.toContain('"level":40');
+  for (const name of names) await chmod(path.join(state, name), 0o660);
+  const output = await startAndStop();
+  for (const name of names) {
+    expect(output).toMatch(new RegExp(`"level":40.*state/${name} was open to its group`, 'u'));
+    expect((await stat(path.join(state, name))).mode & 0o777).toBe(0o600);
+  }
 });
 
 describe('a backend that cannot be used is told of at start', () => {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startProcess, waitUntilReady, type RunningProcess } from '../servers/start-process.ts';
 import { sendRequest } from '../support/send-request.ts';
@@ -71,7 +72,20 @@ test('the embedded default: the printed curl line uploads a file, the secret is 
   const third = start();
   const end = await third.ended;
   expect(end.code).not.toBe(0);
-  expect(third.output()).toMatch(/cannot listen .*: another program has the port; stop it, or set /u);
+  expect(third.output()).toBe(
+    'mizuchi-uploadr: cannot listen on 127.0.0.1:8080: another program has the port; stop it, or set server.address in a config.yaml (config.example.yaml shows how)\n',
+  );
   expect(third.output()).not.toMatch(/^\s+at /mu);
   await second.stop('SIGTERM');
+});
+
+test('a reader of the first lines that leaves, such as head, does not end the proxy', async () => {
+  const args = ['-c', 'exec "$0" "$@" > >(exec <&-)', process.execPath, path.join(repository, 'src/cli.ts')];
+  const running = startProcess({ command: 'bash', args, env: { HOME: folder }, cwd: folder, folder });
+  const isReady = async () => (await sendRequest({ url, method: 'GET', path: '/ready' })).status === 200;
+  await waitUntilReady(running, isReady);
+  await sleep(500);
+  expect(await isReady()).toBe(true);
+  expect(running.output()).toBe('');
+  expect(await running.stop('SIGTERM')).toEqual({ code: 0, signal: null });
 });

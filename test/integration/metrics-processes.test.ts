@@ -184,7 +184,7 @@ test.each([1, 2])('a port that somebody else has is one sentence and a failure: 
   const second = startProxy({
     config: { server: { workers, state_dir: './other' }, metrics: { port: Number(port) }, buckets },
   });
-  const sentence = `cannot listen for metrics on 127.0.0.1:${port}: another program has the port; stop it, or set metrics.port`;
+  const sentence = `cannot listen for metrics on 127.0.0.1:${port}: another program has the port; stop it, or set metrics.port in a config.yaml (config.example.yaml shows how)`;
   const error = await second.catch((caught: unknown) => caught);
   const said = error instanceof Error ? error.message : '';
   const lines = said.split('\n').filter((line) => line.includes('metrics'));

@@ -1,5 +1,5 @@
 // Several processes on one port: all of them serve, one that is killed is replaced, and a stop signal ends all of them.
-import { readFile, readdir } from 'node:fs/promises';
+import { chmod, readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { sendRequest } from '../support/send-request.ts';
@@ -67,6 +67,25 @@ test('a stop signal that comes before a worker has been replaced ends all of the
   await waitFor(async () => proxy.logs().includes('a worker ended; starting another'));
   proxy.terminate();
   expect(await proxy.ended).toEqual({ code: 0, signal: null });
+  await proxy.stop();
+});
+
+test('a supervisor whose workers no longer start says that it gives up', async () => {
+  const proxy = await startProxy({
+    config: { server: { workers: 2 }, buckets: [{ name: 'uploads', filesystem: { root: './data' }, auth }] },
+  });
+  await waitFor(async () => proxy.logs().split('"listening"').length === 3);
+  await chmod(path.join(proxy.folder, 'state', 'log-hash-secret'), 0o644);
+  for (const worker of await workersOf(proxy.pid)) process.kill(worker, 'SIGKILL');
+  expect(await proxy.ended).toEqual({ code: 1, signal: null });
+  const last = proxy
+    .logs()
+    .split('\n')
+    .findLast((line) => line.startsWith('{'));
+  expect(JSON.parse(last ?? '')).toMatchObject({
+    level: 60,
+    msg: 'workers end again and again as they start; giving up',
+  });
   await proxy.stop();
 });
 

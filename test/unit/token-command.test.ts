@@ -66,6 +66,7 @@ test.each([
   ['open', 'bucket open takes uploads without a token', {}],
   ['none', 'no bucket named none', {}],
   ['plain', '--subject is missing', { subject: undefined }],
+  ['plain', '--subject is missing', { subject: '' }],
   ['plain', '--ttl is a number of seconds', { ttl: '0' }],
   ['plain', '--ttl is a number of seconds', { ttl: '1h' }],
   ['plain', '--claims is a JSON object', { claims: '[1]' }],

@@ -49,7 +49,7 @@ function reasonOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   switch (code) {
     case 'EADDRINUSE':
-      return 'another program has the port; stop it, or set metrics.port';
+      return 'another program has the port; stop it, or set metrics.port in a config.yaml (config.example.yaml shows how)';
     case 'EACCES':
       return 'this user may not have the port; set metrics.port';
     default:

@@ -423,12 +423,11 @@ test('a notice says where proxies cannot agree on ids of multipart uploads', () 
 });
 
 describe('the embedded configuration', () => {
-  test('listens here only, with one bucket in a folder, and without the port for metrics, which is also Prometheus’ own', () => {
+  test('listens here only, with one bucket in a folder', () => {
     const config = embeddedConfig({ secret });
     expect(config).toEqual(
       load(`
 ui: { enabled: true }
-metrics: { enabled: false }
 buckets: [{ name: uploads, path_prefix: /uploads, filesystem: { root: ./data }, ${auth} }]`),
     );
   });

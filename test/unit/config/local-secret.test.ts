@@ -58,6 +58,29 @@ test.each([0o640, 0o604, 0o620, 0o601])('is not used when others may (mode %o)',
   expect(() => readOrMakeSecret(path)).toThrow('others than its owner may use the secret: chmod 600, or remove it');
 });
 
+const openedByMount = [0o660, 0o640, 0o610] as const;
+
+test.each(openedByMount)(
+  'that only its group may use (mode %o) is its owner’s alone again where that is allowed',
+  (mode) => {
+    write('Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Ya', mode);
+    const said: string[] = [];
+    const read = () => readOrMakeSecret(path, (sentence) => said.push(sentence));
+    expect([read(), read()]).toEqual(Array(2).fill('Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Ya'));
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(said).toEqual([
+      `${path} was open to its group, as volumes with fsGroup are, and is now its owner's alone (mode 0600); remove it to have another made if somebody of the group may know it`,
+    ]);
+  },
+);
+
+test.each([0o604, 0o664, 0o661])('that everybody may use (mode %o) is refused there too', (mode) => {
+  write('Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Ya', mode);
+  const read = () => readOrMakeSecret(path, () => undefined);
+  expect(read).toThrow('others than its owner may use the secret: chmod 600, or remove it');
+  expect(statSync(path).mode & 0o777).toBe(mode);
+});
+
 test.each([
   ['', 'the secret must have at least 32 bytes; remove the file to have one made'],
   ['x'.repeat(40), 'again and again'],
@@ -81,6 +104,9 @@ test('is not used when it belongs to someone else', () => {
   const getuid = vi.spyOn(process, 'getuid').mockReturnValue(statSync(path).uid + 1);
   try {
     expect(() => readOrMakeSecret(path)).toThrow('the secret must belong to the user who starts the proxy');
+    chmodSync(path, 0o660);
+    expect(() => readOrMakeSecret(path, () => undefined)).toThrow('others than its owner may use the secret');
+    expect(statSync(path).mode & 0o777).toBe(0o660);
   } finally {
     getuid.mockRestore();
   }

@@ -33,7 +33,7 @@ buckets:
     auth:
       jwt:
         algorithms: [RS256]
-        jwks_url: https://i/keys
+        jwks_url: https://i/keys?key=QueryHere
         token_sources: [{ type: header, name: x-token }, { type: bearer }]
         claims: [{ claim: a, in: [1, b], exists: true }]
       sigv4:
@@ -48,7 +48,9 @@ logging: { level: warn, format: json }
 test('no secret is printed', () => {
   const printed = printConfig(loadConfig({ path: 'c', text, env: {} }));
   expect(printed).not.toMatch(
-    new RegExp(`AccessKeyHere|SecretKeyHere|TokenHere|AliceKeyHere|SessionHere|CustomerKeyHere|RedisHere|${secret}`),
+    new RegExp(
+      `AccessKeyHere|SecretKeyHere|TokenHere|AliceKeyHere|SessionHere|CustomerKeyHere|RedisHere|QueryHere|${secret}`,
+    ),
   );
   expect(parse(printed).buckets[0].s3).toMatchObject({
     access_key: '(hidden)',
@@ -62,6 +64,7 @@ test('what is printed means the same configuration, once its secrets are there a
   const config = loadConfig({ path: 'c', text, env: {} });
   const printed = printConfig(config)
     .replaceAll('secret: (hidden)', `secret: ${secret}`)
+    .replace('keys?(hidden)', 'keys?key=QueryHere')
     .replace('url: (hidden)', 'url: "redis://:RedisHere@h"')
     .replace('customer-key: (hidden)', 'customer-key: CustomerKeyHere')
     .replace('access_key: (hidden)', 'access_key: AccessKeyHere')
