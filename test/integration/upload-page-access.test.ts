@@ -14,6 +14,7 @@ import {
   seeStatus,
   startUpload,
   startUploadPage,
+  watchParts,
   type UploadPage,
 } from '../support/upload-page.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -131,6 +132,38 @@ test('refusals of the server and of the browser are sentences', async () => {
   await seeStatus(page, 'for-red.txt', 'done');
   const { Contents } = await ui.stored.client.send(new ListObjectsV2Command({ Bucket: 'team-red' }));
   expect(Contents?.map(({ Key }) => Key)).toEqual(['for-red.txt']);
+  await context.close();
+});
+
+test('what was interrupted goes on by the rules of its own bucket, whichever is chosen', async () => {
+  const { page, context, faults } = await ui.open();
+  page.on('dialog', (dialog) => void dialog.accept());
+  const parts = watchParts(page);
+  const body = createRandomBody('elsewhere', 48 * 1024 * 1024);
+  const file = await ui.makeFile('elsewhere.bin', body);
+  const slow = await ui.network.addToxic({ type: 'bandwidth', stream: 'upstream', attributes: { rate: 16_000 } });
+  await chooseFiles(page, file);
+  await startUpload(page);
+  await waitFor(async () => parts.confirmed.size >= 1, 60_000);
+  await page.reload();
+  await slow.remove();
+  await page.getByText('Unfinished uploads').waitFor();
+  await page.getByLabel('Bucket', { exact: true }).selectOption('pictures');
+  await page.locator('#unfinished input[type=file]').setInputFiles(file);
+  await seeStatus(page, 'elsewhere.bin', 'done');
+  expect(await ui.stored.readHash('elsewhere.bin')).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  // What is chosen from now on goes by what is chosen above.
+  await chooseFiles(page, await makeSmall('no-picture.txt'));
+  await page.getByText('You can only upload: image/*').first().waitFor();
+
+  const large = await ui.makeFile('too-large.png', createRandomBody('too large', 2_000_000));
+  const open = { path: '/pictures/too-large.png', name: 'too-large.png', sizeBytes: 2_000_000, lastModifiedMs: 1.7e12 };
+  await page.evaluate(
+    `localStorage.setItem('mizuchi-open-uploads', JSON.stringify([{ ...${JSON.stringify(open)}, uploadId: 'x', partBytes: 8_388_608, startedAtMs: Date.now(), busyUntilMs: 0, isCancelled: false }]))`,
+  );
+  await page.locator('#unfinished input[type=file]').setInputFiles(large);
+  await page.locator('#unfinished').getByText('too-large.png exceeds maximum allowed size of 1 MB').waitFor();
+  expect(faults).toEqual([]);
   await context.close();
 });
 

@@ -3,7 +3,10 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createRandomBody } from '../support/random-body.ts';
 import {
   chooseFiles,
+  dropFiles,
   findRow,
+  holdCompletions,
+  removeNewerFunctions,
   seeStatus,
   startUpload,
   startUploadPage,
@@ -60,17 +63,13 @@ test('a folder keeps its paths, below the folder that was typed; dropped files a
   const folder = file.slice(0, file.lastIndexOf('/'));
   await page.getByLabel('Folder').fill(' /photos/2026/ ');
   await page.locator('#drop input[webkitdirectory]').first().setInputFiles(folder);
-  await page.evaluate(`{
-    const transfer = new DataTransfer();
-    transfer.items.add(new File(['dropped'], 'dropped.txt', { type: 'text/plain' }));
-    document.querySelector('.uppy-Dashboard').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true }));
-  }`);
+  await dropFiles(page, ['dropped.txt']);
   await findRow(page, 'dropped.txt').waitFor();
   await startUpload(page);
   await page.getByText('all uploaded').waitFor({ timeout: 120_000 });
   const folderName = folder.slice(folder.lastIndexOf('/') + 1);
   expect((await ui.stored.readBytes(`photos/2026/${folderName}/inner.txt`)).equals(body.bytes())).toBe(true);
-  expect((await ui.stored.readBytes('photos/2026/dropped.txt')).toString()).toBe('dropped');
+  expect((await ui.stored.readBytes('photos/2026/dropped.txt')).toString()).toBe('dropped.txt');
   await context.close();
 });
 
@@ -198,6 +197,111 @@ test('paused, nothing more is sent; resumed, it goes on', async () => {
   await page.getByRole('button', { name: 'Resume: pause.bin' }).click();
   await seeStatus(page, 'pause.bin', 'done');
   expect(await ui.stored.readHash('pause.bin')).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  await context.close();
+});
+
+test('once the server puts a file together, a pause cuts nothing and a cancel says that it came too late', async () => {
+  const { page, context, faults } = await ui.open();
+  const giveAnswers = await holdCompletions(page);
+  const bar = page.locator('.uppy-StatusBar');
+  const parts = watchParts(page);
+  const body = createRandomBody('finishing', 40 * mib);
+  await chooseFiles(page, await ui.makeFile('finishing-1.bin', body));
+  await startUpload(page);
+  await seeStatus(page, 'finishing-1.bin', 'finishing');
+  await bar.getByRole('button', { name: 'Pause' }).click();
+  await bar.getByRole('button', { name: 'Resume' }).click();
+  await bar.getByRole('button', { name: 'Pause' }).click();
+  await seeStatus(page, 'finishing-1.bin', 'finishing');
+
+  await chooseFiles(page, await ui.makeFile('finishing-2.bin', createRandomBody('2', 40 * mib)));
+  await page.getByRole('button', { name: /^Upload/ }).click();
+  await seeStatus(page, 'finishing-2.bin', 'finishing');
+  await waitFor(async () => (await ui.stored.listKeys('finishing-')).length === 2);
+  const sent = [...parts.sent];
+  giveAnswers();
+  await seeStatus(page, 'finishing-1.bin', 'done');
+  await seeStatus(page, 'finishing-2.bin', 'done');
+  expect([...parts.sent]).toEqual(sent);
+  expect(await ui.stored.readHash('finishing-1.bin')).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+
+  const giveMore = await holdCompletions(page);
+  await chooseFiles(page, await ui.makeFile('finishing-3.bin', createRandomBody('3', 40 * mib)));
+  await page.getByRole('button', { name: /^Upload/ }).click();
+  await seeStatus(page, 'finishing-3.bin', 'finishing');
+  await waitFor(async () => (await ui.stored.listKeys('finishing-3')).length === 1);
+  await bar.getByRole('button', { name: 'Cancel' }).click();
+  await findRow(page, 'finishing-3.bin').waitFor({ state: 'detached' });
+  giveMore();
+  await page.getByText('finishing-3.bin had arrived before it was cancelled, and is stored.').first().waitFor();
+  expect(await page.evaluate(`localStorage.getItem('mizuchi-open-uploads')`)).toBe('[]');
+  expect(faults).toEqual([]);
+  await context.close();
+});
+
+test('a small file that is cancelled when all of it was sent may be stored, and the page says so', async () => {
+  const { page, context, faults } = await ui.open();
+  const late = await ui.network.addToxic({ type: 'latency', stream: 'downstream', attributes: { latency: 3000 } });
+  try {
+    await chooseFiles(page, await ui.makeFile('late.txt', createRandomBody('late', 1000)));
+    await startUpload(page);
+    await findRow(page, 'late.txt').getByText('100 %').first().waitFor();
+    await page.getByRole('button', { name: 'Cancel: late.txt' }).click();
+    await page.getByText('late.txt was cancelled at the very end, and may be stored all the same.').first().waitFor();
+  } finally {
+    await late.remove();
+  }
+  await findRow(page, 'late.txt').waitFor({ state: 'detached' });
+  expect(faults).toEqual([]);
+  await context.close();
+});
+
+test('of hundreds of files the list shows those that matter, and more when asked', async () => {
+  const { page, context, faults } = await ui.open();
+  const names = Array.from({ length: 450 }, (_, i) => `many-${i + 1}.txt`);
+  const rows = page.locator('#files li');
+  await dropFiles(page, names);
+  await page.getByRole('heading', { name: '450 files' }).waitFor();
+  expect(await rows.count()).toBe(200);
+  await page.getByText('and 250 more').waitFor();
+  await page.getByRole('button', { name: 'Show more' }).click();
+  await page.getByText('and 50 more').waitFor();
+  expect(await rows.count()).toBe(400);
+  // The same place as another of them: it fails at once, and so it is shown, though it is the last.
+  await page
+    .locator('#drop input[type=file]')
+    .first()
+    .setInputFiles({
+      name: 'many-1.txt',
+      mimeType: 'text/plain',
+      buffer: Buffer.from('of another size'),
+    });
+  await page.getByRole('heading', { name: '451 files' }).waitFor();
+  await page.getByRole('button', { name: /^Upload/ }).click();
+  await page.locator('#files li.is-failed').waitFor();
+  await page.locator('#files').getByText('450 uploaded').waitFor({ timeout: 120_000 });
+  expect(await rows.first().getAttribute('data-status')).toBe('failed');
+  expect((await ui.stored.listKeys('many-')).length).toBe(450);
+  expect(faults).toEqual([]);
+  await context.close();
+});
+
+test('a browser of 2022 is enough', async () => {
+  const { page, context, faults } = await ui.open();
+  await page.addInitScript(removeNewerFunctions);
+  await page.reload();
+  expect(await page.evaluate('"any" in AbortSignal || "toSorted" in [] || "map" in [].values()')).toBe(false);
+  const bodies = { 'older-1.txt': createRandomBody('1', 1000), 'older-2.bin': createRandomBody('2', 40 * mib) };
+  for (const [name, body] of Object.entries(bodies)) await chooseFiles(page, await ui.makeFile(name, body));
+  await page.getByLabel('Folder').fill('older');
+  await startUpload(page);
+  for (const name of Object.keys(bodies)) await seeStatus(page, name, 'done');
+  for (const [name, body] of Object.entries(bodies))
+    expect(await ui.stored.readHash(`older/${name}`)).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  await page.getByRole('button', { name: 'Hide: older-1.txt' }).click();
+  await page.getByRole('button', { name: 'Clear list' }).click();
+  await findRow(page, 'older-2.bin').waitFor({ state: 'detached' });
+  expect(faults).toEqual([]);
   await context.close();
 });
 

@@ -117,6 +117,61 @@ export function seeStatus(page: Page, name: string, status: string, timeoutMs = 
     .waitFor({ timeout: timeoutMs });
 }
 
+/** Lets nobody hear of the completion of an upload before it is asked to; the server does it at once. @returns what asks. */
+export async function holdCompletions(page: Page): Promise<() => void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const isCompletion = ({ searchParams }: URL): boolean =>
+    searchParams.has('uploadId') && !searchParams.has('partNumber');
+  await page.route(isCompletion, async (route) => {
+    if (route.request().method() !== 'POST') return route.continue();
+    const response = await route.fetch();
+    await promise;
+    await route.fulfill({ response });
+  });
+  return resolve;
+}
+
+/** Drops files of a few bytes onto the page, each with its name for content. */
+export async function dropFiles(page: Page, names: readonly string[]): Promise<void> {
+  await page.evaluate(`{
+    const transfer = new DataTransfer();
+    for (const name of ${JSON.stringify(names)}) transfer.items.add(new File([name], name, { type: 'text/plain' }));
+    document.querySelector('.uppy-Dashboard').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true }));
+  }`);
+}
+
+/** What browsers of 2022 have not: for a page that has to do without. */
+export const removeNewerFunctions = `{
+  const ofLists = ['findLast', 'findLastIndex', 'toReversed', 'toSorted', 'toSpliced', 'with'];
+  const ofSets = ['difference', 'intersection', 'isDisjointFrom', 'isSubsetOf', 'isSupersetOf', 'symmetricDifference', 'union'];
+  const newer = [
+    [AbortSignal, ['any', 'timeout']],
+    [Array, ['fromAsync']],
+    [Array.prototype, ofLists],
+    [Object.getPrototypeOf(Uint8Array).prototype, ofLists],
+    [Uint8Array, ['fromBase64', 'fromHex']],
+    [Object, ['groupBy']],
+    [Map, ['groupBy']],
+    [Set.prototype, ofSets],
+    [Promise, ['try', 'withResolvers']],
+    [String.prototype, ['isWellFormed', 'toWellFormed']],
+    [RegExp, ['escape']],
+    [URL, ['canParse', 'parse']],
+    [Blob.prototype, ['bytes']],
+    [Response.prototype, ['bytes']],
+    [Element.prototype, ['checkVisibility', 'moveBefore', 'setHTMLUnsafe']],
+    [HTMLElement.prototype, ['showPopover', 'hidePopover', 'togglePopover']],
+    [Document.prototype, ['startViewTransition']],
+    [DataTransferItem.prototype, ['getAsFileSystemHandle']],
+    // Of pages by HTTPS alone.
+    [Crypto.prototype, ['randomUUID', 'subtle']],
+    [globalThis, ['Iterator', 'requestIdleCallback', 'scheduler', 'CompressionStream', 'showOpenFilePicker', 'DisposableStack']],
+  ];
+  const iterator = Object.getPrototypeOf(Object.getPrototypeOf([].values()));
+  for (const name of Object.getOwnPropertyNames(iterator)) if (name !== 'constructor') delete iterator[name];
+  for (const [owner, names] of newer) for (const name of names) delete owner[name];
+}`;
+
 export interface PartWatch {
   /** How often each part was sent, by its number. */
   readonly sent: ReadonlyMap<number, number>;

@@ -43,11 +43,12 @@ export function describeRow(file: FileState): Row {
     const detail = file.goesOn ? `${formatBytes(sizeBytes)} · goes on where it stopped` : formatBytes(sizeBytes);
     return { status: 'ready', label: 'Ready', detail, share: undefined, actions: ['remove'] };
   }
-  if (file.isPaused) {
-    return { status: 'paused', label: 'Paused', detail: soFar, share, actions: ['resume', 'cancel'] };
-  }
+  // There is nothing left to pause: the server is at work on it.
   if (file.phase === 'finishing') {
     return { status: 'finishing', label: 'Finishing…', detail: formatBytes(sizeBytes), share: 1, actions: [] };
+  }
+  if (file.isPaused) {
+    return { status: 'paused', label: 'Paused', detail: soFar, share, actions: ['resume', 'cancel'] };
   }
   if (file.note !== undefined) {
     return { status: 'waiting', label: 'Waiting', detail: file.note, share, actions: ['pause', 'cancel'] };

@@ -1,6 +1,6 @@
 // Bucket and folder: what the user chooses, kept for the next load of the page in this tab.
 import type { PageBucket } from '../page-settings.ts';
-import { cleanFolder, type Destination } from './destination.ts';
+import { cleanFolder, matchesPattern, type Destination } from './destination.ts';
 import { findElement } from './find-element.ts';
 import { UploadFault } from './upload-fault.ts';
 
@@ -77,16 +77,4 @@ export function createDestinationForm({ buckets, store, given, onBucket }: Desti
       return { bucketPath: bucket.path ?? `/${typed}`, folder: folder.value };
     },
   };
-}
-
-/** Whether the server would take the name is the server's to say; what cannot be meant is caught here. */
-function matchesPattern(pattern: string, name: string): boolean {
-  const before = pattern.slice(0, pattern.indexOf('*'));
-  const after = pattern.slice(pattern.lastIndexOf('*') + 1);
-  return (
-    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) &&
-    name.length >= before.length + after.length &&
-    name.startsWith(before) &&
-    name.endsWith(after)
-  );
 }

@@ -26,7 +26,7 @@ const byCode: Readonly<Record<string, Explanation>> = {
   EntityTooLarge: ['final', 'The file is larger than is allowed here.'],
   EntityTooSmall: ['final', 'The file is smaller than is allowed here.'],
   UnsupportedMediaType: ['final', 'Files of this kind are not allowed here.'],
-  PreconditionFailed: ['final', 'There is a file of this name already, and it may not be replaced. Rename yours.'],
+  PreconditionFailed: ['exists', 'There is a file of this name already, and it may not be replaced. Rename yours.'],
   KeyTooLongError: ['final', 'The name, with its folders, is too long. Shorten it.'],
   InsufficientStorage: ['final', 'The server has no room left for this file. Tell whoever runs it.'],
   NoSuchUpload: ['gone', 'The server no longer knows this upload. Try again to send the file from the start.'],

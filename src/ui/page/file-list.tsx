@@ -8,9 +8,13 @@ export interface ListedFile extends FileState {
 }
 
 interface FileListProps {
-  readonly files: readonly ListedFile[];
+  /** Those that are shown. */
+  readonly rows: readonly ListedFile[];
+  /** Of all, shown or not. */
+  readonly count: number;
   readonly summary: string;
   readonly onAction: (fileId: string, action: RowAction) => void;
+  readonly onMore: () => void;
 }
 
 const actionNames: Readonly<Record<RowAction, string>> = {
@@ -23,19 +27,27 @@ const actionNames: Readonly<Record<RowAction, string>> = {
   hide: 'Hide',
 };
 
-export function FileList({ files, summary, onAction }: FileListProps) {
-  if (files.length === 0) return null;
+export function FileList({ rows, count, summary, onAction, onMore }: FileListProps) {
+  if (count === 0) return null;
   return (
     <>
       <h2>
-        {files.length === 1 ? '1 file' : `${files.length} files`}
+        {count === 1 ? '1 file' : `${count} files`}
         <span class="summary">{summary}</span>
       </h2>
       <ul class="rows">
-        {files.map((file) => (
+        {rows.map((file) => (
           <FileRow key={file.id} file={file} onAction={onAction} />
         ))}
       </ul>
+      {count > rows.length ? (
+        <p class="more">
+          and {count - rows.length} more
+          <button type="button" class="small" onClick={onMore}>
+            Show more
+          </button>
+        </p>
+      ) : null}
     </>
   );
 }

@@ -1,20 +1,21 @@
 // The upload page: joins Uppy, the forms and the lists.
 import Uppy, { type Body } from '@uppy/core';
 import '@uppy/core/css/style.min.css';
-import Dashboard from '@uppy/dashboard';
 import '@uppy/dashboard/css/style.min.css';
 import { render } from 'preact';
 import type { PageBucket, PageSettings } from '../page-settings.ts';
+import { CalmDashboard } from './calm-dashboard.ts';
 import type { RowAction } from './describe-row.ts';
 import { createDestinationForm } from './destination-form.ts';
-import { objectPath } from './destination.ts';
+import { bucketOf, objectPath } from './destination.ts';
 import { FileList } from './file-list.tsx';
-import { createFileStates, summarize } from './file-states.ts';
+import { createFileStates } from './file-states.ts';
 import { findElement } from './find-element.ts';
 import { createOpenUploads, type OpenUpload } from './open-uploads.ts';
 import './page.css';
 import './uppy.css';
 import { takeFragment } from './take-fragment.ts';
+import { throttle } from './throttle.ts';
 import { createTokenForm } from './token-form.ts';
 import { UnfinishedList } from './unfinished-list.tsx';
 import { UploadFault } from './upload-fault.ts';
@@ -46,13 +47,21 @@ const uploader = uppy
     token: () => tokenForm.token,
     openUploads,
     onTokenRefused: () => tokenForm.refuse(),
+    onRemovedTooLate: ({ name }, isSure) =>
+      uppy.info(
+        isSure
+          ? `${name} had arrived before it was cancelled, and is stored.`
+          : `${name} was cancelled at the very end, and may be stored all the same.`,
+        'warning',
+        20_000,
+      ),
     pathOf(file) {
       const destination = destinationForm.read();
       if (tokenForm.token === '' && destinationForm.bucket?.needsToken === true) throw new UploadFault('token', '');
       return objectPath(destination, file.meta.relativePath ?? file.meta.name);
     },
   })
-  .use(Dashboard, {
+  .use(CalmDashboard, {
     inline: true,
     target: '#drop',
     width: '100%',
@@ -79,17 +88,24 @@ const uploader = uppy
 
 const fileStates = createFileStates({ uppy, uploader, openUploads });
 let unfinishedFault = '';
+/** To draw thousands would take longer than to send one of them. */
+const fewRows = 200;
+let maxRows = fewRows;
 
 function show(): void {
-  const files = fileStates.read();
   render(
-    <FileList files={files} summary={summarize(files, fileStates.measureAll(files))} onAction={act} />,
+    <FileList {...fileStates.read(maxRows)} onAction={act} onMore={showMore} />,
     findElement('files', HTMLElement),
   );
   render(
     <UnfinishedList uploads={findUnfinished()} fault={unfinishedFault} onChosen={goOn} onDiscard={drop} />,
     findElement('unfinished', HTMLElement),
   );
+}
+
+function showMore(): void {
+  maxRows += fewRows;
+  show();
 }
 
 function act(fileId: string, action: RowAction): void {
@@ -108,10 +124,12 @@ function act(fileId: string, action: RowAction): void {
 
 /** Those that no file of this list and no other tab is at work on. */
 function findUnfinished(): OpenUpload[] {
+  const open = openUploads.list();
+  if (open.length === 0) return [];
   const listed = new Set(uppy.getFiles().map(({ name, size }) => `${size} ${name}`));
-  return openUploads
-    .list()
-    .filter((one) => !one.isCancelled && one.busyUntilMs < Date.now() && !listed.has(`${one.sizeBytes} ${one.name}`));
+  return open.filter(
+    (one) => !one.isCancelled && one.busyUntilMs < Date.now() && !listed.has(`${one.sizeBytes} ${one.name}`),
+  );
 }
 
 function goOn(upload: OpenUpload, file: File): void {
@@ -121,10 +139,25 @@ function goOn(upload: OpenUpload, file: File): void {
     ? ''
     : `That is another file, or it was changed since. Choose the same ${upload.name} again.`;
   if (isSame) {
-    const fileId = uppy.addFile({ name: file.name, type: file.type, data: file, meta: { resumePath: upload.path } });
-    void uppy.retryUpload(fileId);
+    try {
+      void uppy.retryUpload(addFor(upload, file));
+    } catch (error) {
+      unfinishedFault = error instanceof Error ? error.message : String(error);
+    }
   }
   show();
+}
+
+/** By the rules of the bucket that the upload goes to, which need not be the one that is chosen. @returns the file's id. */
+function addFor({ path }: OpenUpload, file: File): string {
+  const chosen = uppy.opts.restrictions;
+  const bucket = bucketOf(settings.buckets, path);
+  if (bucket !== undefined) uppy.setOptions({ restrictions: toRestrictions(bucket) });
+  try {
+    return uppy.addFile({ name: file.name, type: file.type, data: file, meta: { resumePath: path } });
+  } finally {
+    uppy.setOptions({ restrictions: chosen });
+  }
 }
 
 function drop({ path, uploadId }: OpenUpload): void {
@@ -175,18 +208,10 @@ uppy.on('complete', ({ successful = [], failed = [] }) =>
       : `${successful.length} uploaded, ${failed.length} failed.`,
   ),
 );
-// Whatever happens is shown at the next frame; speed and time left once in a while too.
-let isAsked = false;
-const ask = () => {
-  if (isAsked) return;
-  isAsked = true;
-  requestAnimationFrame(() => {
-    isAsked = false;
-    show();
-  });
-};
-uppy.on('state-update', ask);
-setInterval(ask, 500);
+// Whatever happens is shown soon; speed and time left once in a while too.
+const showSoon = throttle(show, 100);
+uppy.on('state-update', showSoon);
+setInterval(showSoon, 500);
 window.addEventListener('online', () => void endCancelled());
 window.addEventListener('hashchange', () => {
   // A link with a token, opened while the page is: from the start, so that nothing of it stays in the address.

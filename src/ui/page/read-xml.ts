@@ -53,9 +53,11 @@ export function readPartList(xml: string): PartList {
 }
 
 export function writePartList(parts: Iterable<readonly [number: number, etag: string]>): string {
-  const members = [...parts]
-    .toSorted(([a], [b]) => a - b)
-    .map(([number, etag]) => `<Part><PartNumber>${number}</PartNumber><ETag>${escapeText(etag)}</ETag></Part>`);
+  const inOrder = [...parts];
+  inOrder.sort(([a], [b]) => a - b);
+  const members = inOrder.map(
+    ([number, etag]) => `<Part><PartNumber>${number}</PartNumber><ETag>${escapeText(etag)}</ETag></Part>`,
+  );
   return `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${members.join('')}</CompleteMultipartUpload>`;
 }
 

@@ -43,12 +43,25 @@ export class Transfer {
   #uploadId: string | undefined;
   #creating: Promise<string> | undefined;
   #touchedAtMs = 0;
+  /** The server has been sent what it makes the object of, and has not refused it. */
+  #isAllSent = false;
+  /** It did not say whether it made the object. */
+  #isUnanswered = false;
 
   constructor(options: TransferOptions) {
     this.#options = options;
   }
 
-  /** @throws UploadFault, or what the signal was aborted with. */
+  /** Of one that was stopped or has failed: it may be stored all the same. */
+  get mayHaveArrived(): boolean {
+    return this.#isAllSent;
+  }
+
+  /**
+   * Once the server puts the parts together, that is waited for, whatever the signal says.
+   *
+   * @throws UploadFault, or what the signal was aborted with.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const { file } = this.#options;
     this.#sentBytes.clear();
@@ -65,6 +78,11 @@ export class Transfer {
     if (this.#uploadId !== undefined) this.#options.openUploads.release(this.#uploadId);
   }
 
+  /** It is not wanted any more, and will be discarded when it has stopped: noted at once, as the page may be closed before that. */
+  cancel(): void {
+    if (this.#uploadId !== undefined) this.#options.openUploads.cancel(this.#uploadId);
+  }
+
   /** Nothing of it shall be left at the server. What cannot be told to it now is told when the page is opened again. */
   async discard(): Promise<void> {
     const { file, calls, openUploads } = this.#options;
@@ -79,13 +97,12 @@ export class Transfer {
 
   async #sendWhole(signal: AbortSignal): Promise<void> {
     const { file, calls, slots } = this.#options;
-    await this.#tryAgain(signal, () =>
-      slots.run(signal, () =>
-        calls.putObject(file.path, file.data, file.contentType, {
-          signal,
-          onProgress: (sent) => this.#progress(1, sent),
-        }),
-      ),
+    const onProgress = (sentBytes: number) => {
+      this.#isAllSent ||= sentBytes >= file.data.size;
+      this.#progress(1, sentBytes);
+    };
+    await this.#store(signal, () =>
+      slots.run(signal, () => calls.putObject(file.path, file.data, file.contentType, { signal, onProgress })),
     );
   }
 
@@ -122,6 +139,7 @@ export class Transfer {
     } catch (error) {
       if (!(error instanceof UploadFault && error.kind === 'gone')) throw error;
       openUploads.remove(uploadId);
+      if (this.#isUnanswered) throw new UploadFault('final', arrivedUnseen);
       return undefined;
     }
   }
@@ -136,6 +154,8 @@ export class Transfer {
       return this.#creating;
     });
     this.#uploadId = uploadId;
+    this.#isAllSent = false;
+    this.#isUnanswered = false;
     openUploads.add({ ...file, sizeBytes: file.data.size, uploadId, partBytes });
     signal.throwIfAborted();
     return { uploadId, partBytes, stored: [] };
@@ -148,7 +168,10 @@ export class Transfer {
   ): Promise<void> {
     const { file, calls, slots } = this.#options;
     const failure = new AbortController();
-    const stop = AbortSignal.any([signal, failure.signal]);
+    const stop = failure.signal;
+    const stopAll = () => failure.abort(signal.reason);
+    signal.throwIfAborted();
+    signal.addEventListener('abort', stopAll);
     const queue = missing.values();
     const sendSome = async () => {
       for (const { number, startByte, endByte } of queue) {
@@ -168,27 +191,55 @@ export class Transfer {
       }),
     );
     await Promise.allSettled(senders);
+    signal.removeEventListener('abort', stopAll);
     signal.throwIfAborted();
     await Promise.all(senders);
   }
 
   async #complete(uploadId: string, etags: ReadonlyMap<number, string>, signal: AbortSignal): Promise<void> {
     const { file, calls, openUploads } = this.#options;
-    let mayHaveSucceeded = false;
-    await this.#tryAgain(signal, async () => {
+    // Never cut short: then nobody would know whether the file has arrived.
+    const untilAnswered = new AbortController().signal;
+    await this.#store(signal, async () => {
+      this.#isAllSent = true;
       try {
-        await calls.completeMultipartUpload(file.path, uploadId, etags, signal);
+        await calls.completeMultipartUpload(file.path, uploadId, etags, untilAnswered);
       } catch (error) {
-        if (!(error instanceof UploadFault)) throw error;
-        if (error.kind === 'gone') {
+        if (error instanceof UploadFault && error.kind === 'gone') {
           openUploads.remove(uploadId);
           this.#uploadId = undefined;
-          if (mayHaveSucceeded) throw new UploadFault('final', arrivedUnseen);
         }
-        mayHaveSucceeded ||= error.kind === 'network';
         throw error;
       }
     });
+  }
+
+  /** Makes the object. An attempt without the server's own answer may have made it too, and then the next is refused. */
+  async #store(signal: AbortSignal, attempt: () => Promise<void>): Promise<void> {
+    await this.#tryAgain(signal, async () => {
+      try {
+        await attempt();
+      } catch (error) {
+        throw this.#explain(error);
+      }
+    });
+    this.#isAllSent = false;
+    this.#isUnanswered = false;
+  }
+
+  #explain(error: unknown): unknown {
+    if (!(error instanceof UploadFault)) {
+      this.#isUnanswered ||= this.#isAllSent;
+      return error;
+    }
+    const { kind } = error;
+    if (kind === 'network' || kind === 'busy') {
+      this.#isUnanswered = true;
+      return error;
+    }
+    this.#isAllSent = false;
+    if (!this.#isUnanswered || !(kind === 'gone' || kind === 'exists')) return error;
+    return new UploadFault('final', kind === 'gone' ? arrivedUnseen : perhapsThisOne);
   }
 
   #progress(partNumber: number, sentBytes: number): void {
@@ -221,7 +272,9 @@ export class Transfer {
 }
 
 const arrivedUnseen =
-  'The connection was lost at the very end. The file has most likely arrived: ask before you send it once more.';
+  'The server’s last answer was lost. The file has most likely arrived: ask before you send it once more.';
+const perhapsThisOne =
+  'There is a file of this name now. It may be this one, as an answer of the server was lost: ask before you rename it and send it again.';
 
 /** To a request, a file that was changed or removed meanwhile looks like a lost connection. */
 async function refuseChangedFile({ data }: TransferFile): Promise<void> {

@@ -18,7 +18,7 @@ export interface TryAgainOptions {
   readonly random: () => number;
 }
 
-/** @throws the last attempt's fault. */
+/** @throws the last attempt's fault; what the signal was aborted with. */
 export async function tryAgain<T>(
   attempt: () => Promise<T>,
   { signal, isOnline, wait, onWait, random }: TryAgainOptions,
@@ -31,8 +31,8 @@ export async function tryAgain<T>(
       if (hasWaited) onWait(undefined);
       return result;
     } catch (error) {
-      if (signal.aborted || !(error instanceof UploadFault) || !(error.kind === 'network' || error.kind === 'busy'))
-        throw error;
+      if (!(error instanceof UploadFault) || !(error.kind === 'network' || error.kind === 'busy')) throw error;
+      signal.throwIfAborted();
       const isOffline = error.kind === 'network' && !isOnline();
       // Without a network there is nothing to give up: it comes back, or the user ends it.
       if (!isOffline) failed++;

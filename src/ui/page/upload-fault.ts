@@ -1,10 +1,10 @@
 // What went wrong with an upload, in words for the person who waits for it.
 
 /**
- * `token`: another token is needed. `gone`: the server no longer knows the upload. `network`: no answer came. `busy`: the server asks
- * to come again later. `final`: sending the same again would end the same.
+ * `token`: another token is needed. `gone`: the server no longer knows the upload. `exists`: a file of the name is there, and stays.
+ * `network`: no answer came. `busy`: the server asks to come again later. `final`: sending the same again would end the same.
  */
-export type FaultKind = 'token' | 'gone' | 'network' | 'busy' | 'final';
+export type FaultKind = 'token' | 'gone' | 'exists' | 'network' | 'busy' | 'final';
 
 /** Its message is a sentence for people. */
 export class UploadFault extends Error {

@@ -1,8 +1,9 @@
 // The part of Uppy that sends: each file as a Transfer, a few at a time, with pause, cancel and retry. In the place of Uppy's own S3
 // plugin (@uppy/aws-s3 6.3), which fails a file when the network goes, lists no more than the first page of parts, sends the parts of
 // a file one by one, and can leave an upload open when a file is cancelled while it is created or after it has failed.
-import { BasePlugin, EventManager, type Body, type Meta, type Uppy, type UppyFile } from '@uppy/core';
-import { createBucketCalls, type BucketCalls } from './bucket-calls.ts';
+import { BasePlugin, type Body, type Meta, type Uppy, type UppyFile } from '@uppy/core';
+import type { BucketCalls } from './bucket-calls.ts';
+import { createBucketCalls } from './create-bucket-calls.ts';
 import type { OpenUploads } from './open-uploads.ts';
 import { createSlots } from './slots.ts';
 import { Transfer } from './transfer.ts';
@@ -24,6 +25,8 @@ export interface UploaderOptions {
   readonly pathOf: (file: PageFile) => string;
   /** @returns what to say of a token that the server refused. */
   readonly onTokenRefused: () => string;
+  /** A file was removed when it was stored already; `isSure` is false where the server was not heard about it. */
+  readonly onRemovedTooLate: (file: PageFile, isSure: boolean) => void;
 }
 
 /** What is known of a file under way besides what Uppy knows. */
@@ -32,6 +35,18 @@ export interface FileFacts {
   /** Why it waits. */
   readonly note: string | undefined;
   readonly doneBytes: number;
+}
+
+/** A file that was started, until it has arrived, has failed or was removed. */
+interface Run {
+  /** Where it goes. */
+  readonly path: string;
+  readonly transfer: Transfer;
+  isRemoved: boolean;
+  /** Ends what it does at the moment; another one after each pause. */
+  stop: AbortController;
+  /** Ends its pause. */
+  goOn: () => void;
 }
 
 const filesAtOnce = 3;
@@ -45,8 +60,8 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
   readonly #bodySlots = createSlots(bodiesAtOnce);
   readonly #transfers = new Map<string, { readonly path: string; readonly transfer: Transfer }>();
   readonly #facts = new Map<string, FileFacts>();
-  /** The path that each file under way goes to. */
-  readonly #running = new Map<string, string>();
+  readonly #running = new Map<string, Run>();
+  /** The paths that files under way go to. */
   readonly #claimed = new Set<string>();
 
   constructor(uppy: PageUppy, opts: UploaderOptions) {
@@ -60,12 +75,19 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
     const { capabilities } = this.uppy.getState();
     this.uppy.setState({ capabilities: { ...capabilities, resumableUploads: true } });
     this.uppy.addUploader(this.#upload);
+    // Once for all files: with listeners of its own for each, thousands of files would be told of every one of them.
     this.uppy.on('file-removed', this.#onRemoved);
+    this.uppy.on('upload-pause', this.#onPause);
+    this.uppy.on('pause-all', this.#onPauseAll);
+    this.uppy.on('resume-all', this.#onResumeAll);
   }
 
   override uninstall(): void {
     this.uppy.removeUploader(this.#upload);
     this.uppy.off('file-removed', this.#onRemoved);
+    this.uppy.off('upload-pause', this.#onPause);
+    this.uppy.off('pause-all', this.#onPauseAll);
+    this.uppy.off('resume-all', this.#onResumeAll);
   }
 
   factsOf(fileId: string): FileFacts | undefined {
@@ -99,81 +121,101 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
     const { transfer } = this.#transfers.get(file.id) ?? {};
     this.#transfers.delete(file.id);
     this.#facts.delete(file.id);
+    const run = this.#running.get(file.id);
+    if (run === undefined) {
+      if (transfer !== undefined) discard(transfer);
+      return;
+    }
     // While it runs, whoever runs it sees to that when it has stopped.
-    if (transfer !== undefined && !this.#running.has(file.id)) discard(transfer);
+    run.isRemoved = true;
+    run.transfer.cancel();
+    run.stop.abort(new Stopped());
+    run.goOn();
+  };
+
+  readonly #onPause = (file: PageFile | undefined, isPaused: boolean): void => {
+    const run = this.#running.get(file?.id ?? '');
+    if (isPaused) run?.stop.abort(new Stopped());
+    else run?.goOn();
+  };
+
+  readonly #onPauseAll = (): void => {
+    for (const { stop } of this.#running.values()) stop.abort(new Stopped());
+  };
+
+  readonly #onResumeAll = (): void => {
+    for (const { goOn } of this.#running.values()) goOn();
   };
 
   async #uploadFile(file: PageFile): Promise<void> {
-    const events = new EventManager(this.uppy);
-    const removed = new AbortController();
-    events.onFileRemove(file.id, () => removed.abort(new Stopped()));
+    let run: Run | undefined;
     try {
-      const transfer = this.#transferOf(file);
-      try {
-        while (!(await this.#runUntilPaused(file, transfer, removed.signal, events)));
-        this.uppy.emit('upload-success', this.uppy.getFile(file.id), { status: 200, body: {} });
-      } catch (error) {
-        // What is done is done: a file that was removed at the last moment is not unsent by that.
-        if (removed.signal.aborted) return discard(transfer);
-        throw error;
-      }
+      run = this.#begin(file);
+      while (!(await this.#runUntilPaused(file.id, run)));
+      if (run.isRemoved) this.opts.onRemovedTooLate(file, true);
+      else this.uppy.emit('upload-success', this.uppy.getFile(file.id), { status: 200, body: {} });
     } catch (error) {
+      if (run?.isRemoved === true) {
+        if (run.transfer.mayHaveArrived) this.opts.onRemovedTooLate(file, false);
+        return discard(run.transfer);
+      }
       this.uppy.emit('upload-error', this.uppy.getFile(file.id), this.#toShown(error));
     } finally {
-      events.remove();
-      this.#facts.delete(file.id);
-      this.#claimed.delete(this.#running.get(file.id) ?? '');
-      this.#running.delete(file.id);
+      if (run !== undefined) this.#end(file.id, run);
     }
   }
 
   /** @returns whether the file has arrived; false: it was paused, and shall go on now. */
-  async #runUntilPaused(
-    file: PageFile,
-    transfer: Transfer,
-    removed: AbortSignal,
-    events: EventManager<FileMeta, Body>,
-  ): Promise<boolean> {
-    const paused = new AbortController();
-    const pause = () => paused.abort(new Stopped());
-    events.onFilePause(file.id, (isPaused) => isPaused && pause());
-    events.onPauseAll(file.id, pause);
-    const signal = AbortSignal.any([removed, paused.signal]);
+  async #runUntilPaused(fileId: string, run: Run): Promise<boolean> {
+    run.stop = new AbortController();
+    const { signal } = run.stop;
+    if (run.isRemoved || this.uppy.getFile(fileId).isPaused) run.stop.abort(new Stopped());
     try {
-      if (this.uppy.getFile(file.id).isPaused) pause();
       await this.#fileSlots.run(signal, () => {
-        this.#note(file.id, { phase: 'sending' });
-        return transfer.run(signal);
+        this.#note(fileId, { phase: 'sending' });
+        return run.transfer.run(signal);
       });
       return true;
     } catch (error) {
-      if (removed.aborted || !paused.signal.aborted || error instanceof UploadFault) throw error;
-      this.#note(file.id, { phase: 'queued', note: undefined });
-      await this.#resumed(file.id, removed, events);
+      if (run.isRemoved || !signal.aborted || error instanceof UploadFault) throw error;
+      this.#note(fileId, { phase: 'queued', note: undefined });
+      await this.#resumed(fileId, run);
       return false;
     }
   }
 
-  #resumed(fileId: string, removed: AbortSignal, events: EventManager<FileMeta, Body>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      removed.addEventListener('abort', () => reject(removed.reason as Error));
-      events.onFilePause(fileId, (isPaused) => !isPaused && resolve());
-      events.onResumeAll(fileId, resolve);
+  #resumed(fileId: string, run: Run): Promise<void> {
+    return new Promise((resolve) => {
+      run.goOn = resolve;
       // It may have been asked for while the requests were ending.
       if (!this.uppy.getFile(fileId).isPaused) resolve();
     });
   }
 
-  #transferOf(file: PageFile): Transfer {
+  #begin(file: PageFile): Run {
     const path = file.meta.resumePath ?? this.opts.pathOf(file);
     if (this.#claimed.has(path))
       throw new UploadFault(
         'final',
         'Another file of this list goes to the same place. Rename one, or choose a folder.',
       );
+    const transfer = this.#transferOf(file, path);
+    const run: Run = { path, transfer, isRemoved: false, stop: new AbortController(), goOn() {} };
     this.#claimed.add(path);
-    this.#running.set(file.id, path);
+    this.#running.set(file.id, run);
     this.#facts.set(file.id, { phase: 'queued', note: undefined, doneBytes: 0 });
+    return run;
+  }
+
+  #end(fileId: string, run: Run): void {
+    this.#claimed.delete(run.path);
+    // Removed and chosen again, the file has another run by now.
+    if (this.#running.get(fileId) !== run) return;
+    this.#running.delete(fileId);
+    this.#facts.delete(fileId);
+  }
+
+  #transferOf(file: PageFile, path: string): Transfer {
     const known = this.#transfers.get(file.id);
     if (known?.path === path) return known.transfer;
     if (known !== undefined) discard(known.transfer);
@@ -185,7 +227,8 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
   #createTransfer(file: PageFile, path: string): Transfer {
     const data = file.data;
     if (!(data instanceof Blob)) throw new UploadFault('final', 'The file cannot be read.');
-    let reportedAtMs = 0;
+    // A small file has arrived before there is anything to report.
+    let reportedAtMs = Date.now();
     return new Transfer({
       file: {
         data,

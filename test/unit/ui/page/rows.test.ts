@@ -1,7 +1,7 @@
 // What the page shows: rows, sizes, speeds, destinations and tokens.
 import { SignJWT } from 'jose';
 import { describe, expect, test } from 'vitest';
-import { cleanFolder, objectPath, readableFolder } from '../../../../src/ui/page/destination.ts';
+import { bucketOf, cleanFolder, objectPath, readableFolder } from '../../../../src/ui/page/destination.ts';
 import { describeRow, type FileState } from '../../../../src/ui/page/describe-row.ts';
 import { formatBytes, formatProgress, formatSeconds } from '../../../../src/ui/page/format.ts';
 import { createSpeedMeter } from '../../../../src/ui/page/measure-speed.ts';
@@ -28,6 +28,7 @@ test.each<[string, Partial<FileState>, object]>([
   ['waiting', { note: 'The connection was lost.' }, { detail: 'The connection was lost.' }],
   ['paused', { isPaused: true }, { detail: '75.0 MB of 300 MB', actions: ['resume', 'cancel'] }],
   ['finishing', { phase: 'finishing' }, { actions: [] }],
+  ['finishing', { phase: 'finishing', isPaused: true }, { label: 'Finishing…', actions: [] }],
   ['failed', { error: 'Not allowed.' }, { detail: 'Not allowed.', actions: ['retry', 'remove'] }],
   ['done', { isComplete: true }, { label: 'Uploaded', actions: ['hide'] }],
 ])('a file that is %s', (status, changes, expected) => {
@@ -64,6 +65,7 @@ describe('where files go', () => {
     expect(decodeURIComponent(path)).toBe("/uploads/a b/ü/x/100% (1)+'#?*!.txt");
     expect(readableFolder(path)).toBe('uploads/a b/ü/x');
     expect(objectPath({ bucketPath: '/u', folder: '' }, '\ud800')).toBe('/u/%EF%BF%BD');
+    expect(objectPath({ bucketPath: '/u', folder: '' }, '\udc00😀')).toBe('/u/%EF%BF%BD%F0%9F%98%80');
   });
 
   test.each([
@@ -75,6 +77,24 @@ describe('where files go', () => {
   ])('the folder %j is %j', (typed, folder) => {
     expect(cleanFolder(typed)).toBe(folder);
   });
+});
+
+test.each([
+  ['/uploads/a.txt', 'uploads'],
+  ['/uploads/inner/a.txt', 'inner'],
+  ['/uploads-too/a.txt', undefined],
+  ['/team-red/a.txt', 'team-*'],
+  ['/team-red-inbox/a.txt', 'team-*-inbox'],
+  ['/team-/a.txt', undefined],
+])('%s goes to the bucket %s', (path, name) => {
+  const bucket = { needsToken: true, maxObjectBytes: 1, minObjectBytes: 0, allowedContentTypes: [] };
+  const buckets = [
+    { ...bucket, name: 'team-*', path: null },
+    { ...bucket, name: 'team-*-inbox', path: null },
+    { ...bucket, name: 'uploads', path: '/uploads' },
+    { ...bucket, name: 'inner', path: '/uploads/inner' },
+  ];
+  expect(bucketOf(buckets, path)?.name).toBe(name);
 });
 
 describe('tokens', () => {
