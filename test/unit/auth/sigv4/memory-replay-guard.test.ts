@@ -61,7 +61,8 @@ describe('when it is full', () => {
     const { guard, clock } = guardAt(6);
     for (const index of [1, 2, 3]) guard.claim(signature(index), startMs + index * 60_000, owner);
     expect(() => guard.claim(signature(4), startMs + 60_000, owner)).toThrow(full);
-    for (const index of [1, 2, 3]) expect(() => guard.claim(signature(index), startMs + index * 60_000, owner)).toThrow(used);
+    for (const index of [1, 2, 3])
+      expect(() => guard.claim(signature(index), startMs + index * 60_000, owner)).toThrow(used);
     // Within the minute in which the first expires it still counts; in the next one there is room for one.
     clock.ms = startMs + 119_999;
     expect(() => guard.claim(signature(4), startMs + 240_000, owner)).toThrow(full);
