@@ -24,6 +24,7 @@ import { createUploadPolicy } from './policy/upload-policy.ts';
 import { listen } from './server/listen.ts';
 import { createStatusRoutes, type ReadinessCheck } from './status-routes.ts';
 import { createFilesystemStorage } from './storage/filesystem/filesystem-storage.ts';
+import { awsEndpoint } from './storage/s3/backend-route.ts';
 import { createS3Storage } from './storage/s3/s3-storage.ts';
 import type { Storage } from './storage/storage.ts';
 import { logEngineFault } from './telemetry/log-events.ts';
@@ -222,6 +223,7 @@ function createBucket(
     }),
     authorize: authorization?.authorize,
     cors: bucket.cors && createCorsPolicy(bucket.cors),
+    refusedChecksums: new Set(),
   };
 }
 
@@ -255,7 +257,7 @@ function backendBucketOf({ storage, isPattern, name }: BucketConfig): string | u
 
 function toRoute(bucket: BucketConfig, target: Bucket) {
   const { name, pathPrefix, storage } = bucket;
-  const backend = storage.kind === 's3' ? nameBackend(storage.endpoint) : storage.root;
+  const backend = storage.kind === 's3' ? nameBackend(storage.endpoint ?? awsEndpoint(storage.region)) : storage.root;
   return { name, pathPrefix, backendBucket: backendBucketOf(bucket), backend, target };
 }
 

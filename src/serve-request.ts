@@ -33,6 +33,8 @@ export interface Bucket {
   /** Undefined: whoever is authenticated may do what the bucket allows. */
   readonly authorize: Authorize | undefined;
   readonly cors: CorsPolicy | undefined;
+  /** As in `OperationContext`. */
+  readonly refusedChecksums: OperationContext['refusedChecksums'];
 }
 
 /** What is known of a request by its end. What is undefined was not reached. */
@@ -142,6 +144,7 @@ export async function serveRequest(
       needsFirstPart: admission?.needsFirstPart ?? false,
       region: bucket.region,
       storage: bucket.storage,
+      refusedChecksums: bucket.refusedChecksums,
       settings: narrow(bucket.settings, permission?.maxObjectBytes),
       budget: options.budget,
       openUploads: options.openUploads,

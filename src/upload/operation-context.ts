@@ -1,7 +1,7 @@
 // What every operation is given.
 import type { HttpRequest, RequestHeaders } from '../http.ts';
 import type { Payload } from '../payload.ts';
-import type { ObjectAddress, Storage } from '../storage/storage.ts';
+import type { ChecksumAlgorithm, ObjectAddress, Storage } from '../storage/storage.ts';
 import type { ByteBudget } from './body/byte-budget.ts';
 import type { RetryOptions } from './body/retry.ts';
 import type { OpenUploads } from './open-uploads/open-uploads.ts';
@@ -49,6 +49,8 @@ export interface OperationContext {
   /** The region that clients are told. */
   readonly region: string;
   readonly storage: Storage;
+  /** Checksums that the backend was seen not to keep of an object in parts: they are not asked for again. */
+  readonly refusedChecksums: Set<ChecksumAlgorithm>;
   readonly settings: UploadSettings;
   readonly budget: ByteBudget;
   readonly openUploads: OpenUploads;

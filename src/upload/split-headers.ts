@@ -1,4 +1,5 @@
 // The header fields of a PutObject on the calls that it becomes: one, or several when it goes in parts; and the checksums beside them.
+import { S3Error } from '../errors.ts';
 import type { ChecksumAlgorithm, ObjectHeaders, StorageLimits } from '../storage/storage.ts';
 import { isCrc, type CrcAlgorithm } from './body/crc.ts';
 import { checksumAlgorithms } from './body/verify.ts';
@@ -71,8 +72,7 @@ export function checksumOfParts(
   return isDemanded ? ownAlgorithm : undefined;
 }
 
-/** @param checksum as of `checksumOfParts`. */
-export function splitHeaders(headers: ObjectHeaders, checksum?: CrcAlgorithm): SplitHeaders {
+export function splitHeaders(headers: ObjectHeaders): SplitHeaders {
   const onCreate = new Map<string, string>();
   const onPart = new Map<string, string>();
   const onComplete = new Map<string, string>();
@@ -85,12 +85,25 @@ export function splitHeaders(headers: ObjectHeaders, checksum?: CrcAlgorithm): S
       onCreate.set(name, value);
     }
   }
-  if (checksum !== undefined) {
-    onCreate.set('x-amz-checksum-algorithm', checksum.toUpperCase());
-    onCreate.set('x-amz-checksum-type', 'FULL_OBJECT');
-  }
   return { onCreate, onPart, onComplete };
 }
+
+/** Opens an upload with the checksum that its parts will have, and by which the whole object shall be known. */
+export function askForChecksum(onCreate: ObjectHeaders, algorithm: CrcAlgorithm): ObjectHeaders {
+  return new Map([...askForPartChecksums(onCreate, algorithm), ['x-amz-checksum-type', 'FULL_OBJECT']]);
+}
+
+/** The same where the backend does not know the whole object's. */
+export function askForPartChecksums(onCreate: ObjectHeaders, algorithm: CrcAlgorithm): ObjectHeaders {
+  return new Map([...onCreate, ['x-amz-checksum-algorithm', algorithm.toUpperCase()]]);
+}
+
+/** Cloudflare R2 refuses some of them, Backblaze B2 all, and what is older than them knows none. */
+export function mayRefuseChecksum(error: unknown): boolean {
+  return error instanceof S3Error && refusals.has(error.code);
+}
+
+const refusals: ReadonlySet<string> = new Set(['InvalidArgument', 'InvalidDigest', 'InvalidRequest', 'NotImplemented']);
 
 /**
  * What a backend keeps of the checksum that an upload was opened with: it says so in its answer. One that says nothing gets none,

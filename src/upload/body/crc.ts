@@ -32,8 +32,8 @@ const polynomials: Record<CrcAlgorithm, { readonly bits: number; readonly polyno
 
 interface Register {
   update(bytes: Uint8Array): void;
-  /** The CRC of what has come since this was called last. */
-  take(): bigint;
+  /** The CRC of what has come since this was called last; big-endian. */
+  take(): Buffer;
 }
 
 function createRegister(algorithm: CrcAlgorithm): Register {
@@ -45,7 +45,8 @@ function createRegister(algorithm: CrcAlgorithm): Register {
         value = step(bytes, value);
       },
       take: () => {
-        const taken = BigInt(value >>> 0);
+        const taken = Buffer.alloc(4);
+        taken.writeUInt32BE(value >>> 0);
         value = 0;
         return taken;
       },
@@ -58,7 +59,7 @@ function createRegister(algorithm: CrcAlgorithm): Register {
       value = crc64nvme(bytes, value);
     },
     take: () => {
-      const taken = value?.getBigUint64(0) ?? 0n;
+      const taken = value === undefined ? Buffer.alloc(8) : Buffer.from(value.buffer, value.byteOffset, 8);
       value = undefined;
       return taken;
     },
@@ -71,8 +72,8 @@ export class PartedCrc {
   readonly #partBytes: number;
   readonly #register: Register;
   readonly #parts: string[] = [];
-  /** Of the parts so far. */
-  #whole = 0n;
+  /** Of the parts so far; a body of one part is spared the arithmetic. */
+  #whole: Buffer | bigint = 0n;
   #presentBytes = 0;
   /** What moves a CRC past `bytes` more: the same for all parts but the last. */
   #shift: { readonly bytes: number; readonly factor: bigint } | undefined;
@@ -115,8 +116,8 @@ export class PartedCrc {
 
   #endPart(): void {
     const part = this.#register.take();
-    this.#parts.push(this.#toBase64(part));
-    this.#whole = this.#parts.length === 1 ? part : this.#pastPart(this.#whole) ^ part;
+    this.#parts.push(part.toString('base64'));
+    this.#whole = this.#parts.length === 1 ? part : this.#pastPart(toBigInt(this.#whole)) ^ toBigInt(part);
     this.#presentBytes = 0;
   }
 
@@ -126,11 +127,14 @@ export class PartedCrc {
     return multiply(this.#shift.factor, crc, this.algorithm);
   }
 
-  #toBase64(crc: bigint): string {
+  #toBase64(crc: Buffer | bigint): string {
+    if (typeof crc !== 'bigint') return crc.toString('base64');
     const { bits } = polynomials[this.algorithm];
     return Buffer.from(crc.toString(16).padStart(bits / 4, '0'), 'hex').toString('base64');
   }
 }
+
+const toBigInt = (crc: Buffer | bigint) => (typeof crc === 'bigint' ? crc : BigInt(`0x${crc.toString('hex')}`));
 
 class PartChecksum implements BodyChecksum {
   readonly algorithm: CrcAlgorithm;

@@ -14,9 +14,12 @@ import { UploadMemory } from '../body/upload-memory.ts';
 import type { OperationContext } from '../operation-context.ts';
 import {
   announceChecksum,
+  askForChecksum,
+  askForPartChecksums,
   checksumOfParts,
   demandsChecksum,
   keptChecksum,
+  mayRefuseChecksum,
   splitHeaders,
   stateChecksum,
   wholeHeaders,
@@ -184,24 +187,21 @@ function senderOptions(
 
 /** Opens a multipart upload, has its parts sent, and completes it; whatever fails, it does not stay open. */
 async function inMultipartUpload(
-  { object, storage, settings, request, openUploads, configuredBucket }: OperationContext,
+  context: OperationContext,
   headers: ObjectHeaders,
   crc: PartedCrc | undefined,
   sendParts: (upload: OpenedUpload) => Promise<CompletedPart[]>,
 ): Promise<Stored> {
-  const { onCreate, onPart, onComplete } = splitHeaders(headers, crc?.algorithm);
-  const retrying = { retry: settings.retry, signal: request.signal };
-  // The answer holds the id by which the upload is aborted: to hang up on it would leave the upload open for ever.
-  const created = await withRetries(
-    () => outlive(request.signal, createGraceMs, (signal) => storage.createMultipartUpload(object, onCreate, signal)),
-    retrying,
-  );
+  const { object, storage, settings, request, openUploads, configuredBucket } = context;
+  const { onCreate, onPart, onComplete } = splitHeaders(headers);
+  const isDemanded = demandsChecksum(headers, storage.limits);
+  const created = await openUpload(context, onCreate, crc, isDemanded);
   const address: UploadAddress = { ...object, uploadId: created.uploadId };
   const open = await openUploads.opened(configuredBucket, address, storage);
   let stored: Stored;
   try {
     request.signal.throwIfAborted();
-    const kept = keptChecksum(created.headers, demandsChecksum(headers, storage.limits));
+    const kept = keptChecksum(created.headers, isDemanded);
     const crcOfParts = kept.ofParts ? crc : undefined;
     const parts = await sendParts({
       address,
@@ -210,14 +210,42 @@ async function inMultipartUpload(
     });
     const stating =
       crc !== undefined && kept.ofObject ? stateChecksum(onComplete, crc.algorithm, crc.base64) : onComplete;
-    stored = await withRetries(
-      () => storage.completeMultipartUpload(address, parts, stating, request.signal),
-      retrying,
-    );
+    stored = await withRetries(() => storage.completeMultipartUpload(address, parts, stating, request.signal), {
+      retry: settings.retry,
+      signal: request.signal,
+    });
   } catch (error) {
     await open.abort();
     throw error;
   }
   await open.completed();
   return stored;
+}
+
+/** With the checksum that the object shall have; where the backend does not take that, with less. */
+async function openUpload(
+  { object, storage, settings, request, refusedChecksums }: OperationContext,
+  onCreate: ObjectHeaders,
+  crc: PartedCrc | undefined,
+  isDemanded: boolean,
+): Promise<{ readonly uploadId: string; readonly headers: ReadonlyMap<string, string> }> {
+  // The answer holds the id by which the upload is aborted: to hang up on it would leave the upload open for ever.
+  const create = (asked: ObjectHeaders) =>
+    withRetries(
+      () => outlive(request.signal, createGraceMs, (signal) => storage.createMultipartUpload(object, asked, signal)),
+      { retry: settings.retry, signal: request.signal },
+    );
+  if (crc === undefined) return create(onCreate);
+  const { algorithm } = crc;
+  const less = isDemanded ? askForPartChecksums(onCreate, algorithm) : onCreate;
+  if (refusedChecksums.has(algorithm)) return create(less);
+  try {
+    return await create(askForChecksum(onCreate, algorithm));
+  } catch (error) {
+    if (!mayRefuseChecksum(error)) throw error;
+    const created = await create(less);
+    // So it was that, and nothing else.
+    refusedChecksums.add(algorithm);
+    return created;
+  }
 }

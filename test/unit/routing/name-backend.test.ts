@@ -4,11 +4,14 @@ import { nameBackend } from '../../../src/routing/name-backend.ts';
 
 test.each([
   [
-    undefined,
     'https://s3.amazonaws.com',
     'https://s3.eu-west-1.amazonaws.com',
-    'https://s3.cn-north-1.amazonaws.com.cn',
+    'https://s3-eu-west-1.amazonaws.com',
+    'https://s3.dualstack.eu-west-1.amazonaws.com',
+    'https://bucket.vpce-1a2b3c4d.s3.us-east-1.vpce.amazonaws.com',
+    'https://s3.us-east-1.amazonaws.com.',
   ],
+  ['https://s3.cn-north-1.amazonaws.com.cn', 'https://s3.cn-northwest-1.amazonaws.com.cn'],
   ['http://localhost:9000', 'http://127.0.0.1:9000', 'http://127.0.0.2:9000', 'http://[::1]:9000'],
   ['http://minio', 'http://MINIO', 'http://minio:80'],
   ['https://minio.example', 'https://minio.example:443'],
@@ -18,13 +21,16 @@ test.each([
 
 test('others are others', () => {
   const endpoints = [
-    undefined,
+    'https://s3.eu-west-1.amazonaws.com',
+    'https://s3.cn-north-1.amazonaws.com.cn',
     'http://localhost:9000',
     'http://localhost:9001',
     'http://minio',
     'https://minio',
-    'http://amazonaws.com.example',
-    'http://notamazonaws.com',
+    'http://minio-1.eu-west-1.elb.amazonaws.com:9000',
+    'http://minio-2.eu-west-1.elb.amazonaws.com:9000',
+    'http://s3.amazonaws.com.example',
+    'http://nots3.amazonaws.com',
   ];
   expect(new Set(endpoints.map(nameBackend)).size).toBe(endpoints.length);
 });

@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import {
   announceChecksum,
+  askForChecksum,
+  askForPartChecksums,
   checksumOfParts,
   demandsChecksum,
   keptChecksum,
@@ -38,16 +40,12 @@ describe('in parts', () => {
   });
 
   test('with one, the upload is opened with it', () => {
-    expect(splitHeaders(new Map([type, owner, crc]), 'crc64nvme')).toEqual({
-      onCreate: new Map([
-        type,
-        owner,
-        ['x-amz-checksum-algorithm', 'CRC64NVME'],
-        ['x-amz-checksum-type', 'FULL_OBJECT'],
-      ]),
-      onPart: new Map([owner]),
-      onComplete: new Map([owner]),
-    });
+    const algorithm = ['x-amz-checksum-algorithm', 'CRC64NVME'] as const;
+    const onCreate = new Map([type, owner]);
+    expect(askForPartChecksums(onCreate, 'crc64nvme')).toEqual(new Map([type, owner, algorithm]));
+    expect(askForChecksum(onCreate, 'crc64nvme')).toEqual(
+      new Map([type, owner, algorithm, ['x-amz-checksum-type', 'FULL_OBJECT']]),
+    );
   });
 
   test.each<[string, Parameters<typeof checksumOfParts>, ReturnType<typeof checksumOfParts>]>([
