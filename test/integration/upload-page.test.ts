@@ -239,6 +239,66 @@ test('once the server puts a file together, a pause cuts nothing and a cancel sa
   await context.close();
 });
 
+test('files that are cancelled or paused while the server puts them together hold nothing up but their own place', async () => {
+  const { page, context, faults } = await ui.open();
+  const giveAnswers = await holdCompletions(page);
+  const bar = page.locator('.uppy-StatusBar');
+  const upload = () => page.getByRole('button', { name: /^Upload \d+/ }).click();
+  const names = ['held-1.bin', 'held-2.bin', 'held-3.bin'];
+  const body = createRandomBody('held', 33 * mib);
+  const files = await Promise.all(names.map((name) => ui.makeFile(name, body)));
+  await chooseFiles(page, files);
+  await startUpload(page);
+  for (const name of names) await seeStatus(page, name, 'finishing');
+  await waitFor(async () => (await ui.stored.listKeys('held-')).length === 3);
+
+  // Paused, they leave their turn to others.
+  await bar.getByRole('button', { name: 'Pause' }).click();
+  await dropFiles(page, ['passing-1.txt']);
+  await upload();
+  await seeStatus(page, 'passing-1.txt', 'done', 30_000);
+  for (const name of names) await seeStatus(page, name, 'finishing');
+
+  // Cancelled, so they do; and whatever goes to the same place comes after them.
+  await bar.getByRole('button', { name: 'Cancel' }).click();
+  await findRow(page, 'held-1.bin').waitFor({ state: 'detached' });
+  await chooseFiles(page, files.slice(0, 2));
+  await dropFiles(page, ['passing-2.txt', 'held-3.bin']);
+  await upload();
+  await seeStatus(page, 'passing-2.txt', 'done', 30_000);
+  for (const name of names) await seeStatus(page, name, 'waiting');
+  expect(await findRow(page, 'held-1.bin').innerText()).toContain('still finishing the file of this name');
+  // They can be paused, and be cancelled, while they wait; the next of the place waits too.
+  await page.getByRole('button', { name: 'Pause: held-1.bin' }).click();
+  await seeStatus(page, 'held-1.bin', 'paused');
+  await page.getByRole('button', { name: 'Resume: held-1.bin' }).click();
+  await seeStatus(page, 'held-1.bin', 'waiting');
+  await page.getByRole('button', { name: 'Cancel: held-2.bin' }).click();
+  await findRow(page, 'held-2.bin').waitFor({ state: 'detached' });
+  await chooseFiles(page, files.slice(1, 2));
+  await upload();
+  await seeStatus(page, 'held-2.bin', 'waiting');
+  // Of two that wait for one place, one is refused.
+  await page
+    .locator('#drop input[type=file]')
+    .first()
+    .setInputFiles({ name: 'held-1.bin', mimeType: 'text/plain', buffer: Buffer.from('another') });
+  await upload();
+  await page.locator('#files li.is-failed').getByText('goes to the same place').waitFor();
+
+  giveAnswers();
+  await seeStatus(page, 'held-3.bin', 'done');
+  await page.locator('#files').getByText('4 uploaded').waitFor({ timeout: 60_000 });
+  expect(await page.locator('#files li.is-failed').count()).toBe(1);
+  for (const name of names.slice(0, 2))
+    expect(await ui.stored.readHash(name)).toEqual({ sha256: body.sha256(), size: body.sizeBytes });
+  expect((await ui.stored.readBytes('held-3.bin')).toString()).toBe('held-3.bin');
+  expect(await page.evaluate(`localStorage.getItem('mizuchi-open-uploads')`)).toBe('[]');
+  expect(await ui.stored.listOpenUploads()).toEqual([]);
+  expect(faults).toEqual([]);
+  await context.close();
+});
+
 test('a small file that is cancelled when all of it was sent may be stored, and the page says so', async () => {
   const { page, context, faults } = await ui.open();
   const late = await ui.network.addToxic({ type: 'latency', stream: 'downstream', attributes: { latency: 3000 } });

@@ -1,7 +1,12 @@
 // So many at once, and no more: who comes later waits in line.
 
 export interface Slots {
-  /** Waits for a place, runs, and gives the place back. @throws what the signal was aborted with, while it waits. */
+  /**
+   * Waits for a place and runs. The place is given back at the end, or when the signal is aborted: what the task still waits for then,
+   * for the server's last word say, takes nothing from others.
+   *
+   * @throws what the signal was aborted with, while it waits.
+   */
   run<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T>;
 }
 
@@ -36,10 +41,18 @@ export function createSlots(count: number): Slots {
   return {
     async run(signal, task) {
       await take(signal);
+      let isTaken = true;
+      const leave = () => {
+        if (isTaken) give();
+        isTaken = false;
+      };
+      signal.addEventListener('abort', leave);
+      if (signal.aborted) leave();
       try {
         return await task();
       } finally {
-        give();
+        signal.removeEventListener('abort', leave);
+        leave();
       }
     },
   };

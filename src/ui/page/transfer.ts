@@ -91,7 +91,12 @@ export class Transfer {
     if (uploadId === undefined) return;
     openUploads.cancel(uploadId);
     const signal = new AbortController().signal;
-    await this.#tryAgain(signal, () => calls.abortMultipartUpload(file.path, uploadId, signal));
+    // The row of this file can be that of another transfer by now.
+    await this.#tryAgain(
+      signal,
+      () => calls.abortMultipartUpload(file.path, uploadId, signal),
+      () => {},
+    );
     openUploads.remove(uploadId);
   }
 
@@ -102,7 +107,11 @@ export class Transfer {
       this.#progress(1, sentBytes);
     };
     await this.#store(signal, () =>
-      slots.run(signal, () => calls.putObject(file.path, file.data, file.contentType, { signal, onProgress })),
+      slots.run(signal, () => {
+        // Of an empty file there is no progress to tell so.
+        this.#isAllSent ||= file.data.size === 0;
+        return calls.putObject(file.path, file.data, file.contentType, { signal, onProgress });
+      }),
     );
   }
 
@@ -214,7 +223,7 @@ export class Transfer {
     });
   }
 
-  /** Makes the object. An attempt without the server's own answer may have made it too, and then the next is refused. */
+  /** Makes the object. All sent and without the server's own answer, an attempt may have made it too, and then the next is refused. */
   async #store(signal: AbortSignal, attempt: () => Promise<void>): Promise<void> {
     await this.#tryAgain(signal, async () => {
       try {
@@ -228,15 +237,11 @@ export class Transfer {
   }
 
   #explain(error: unknown): unknown {
-    if (!(error instanceof UploadFault)) {
+    if (!(error instanceof UploadFault) || error.kind === 'network' || error.kind === 'busy') {
       this.#isUnanswered ||= this.#isAllSent;
       return error;
     }
     const { kind } = error;
-    if (kind === 'network' || kind === 'busy') {
-      this.#isUnanswered = true;
-      return error;
-    }
     this.#isAllSent = false;
     if (!this.#isUnanswered || !(kind === 'gone' || kind === 'exists')) return error;
     return new UploadFault('final', kind === 'gone' ? arrivedUnseen : perhapsThisOne);
@@ -257,8 +262,8 @@ export class Transfer {
     this.#options.onProgress(Math.min(doneBytes, this.#options.file.data.size));
   }
 
-  #tryAgain<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
-    const { file, retry, onWait } = this.#options;
+  #tryAgain<T>(signal: AbortSignal, attempt: () => Promise<T>, onWait = this.#options.onWait): Promise<T> {
+    const { file, retry } = this.#options;
     const attemptToRead = async () => {
       try {
         return await attempt();

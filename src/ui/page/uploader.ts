@@ -47,6 +47,9 @@ interface Run {
   stop: AbortController;
   /** Ends its pause. */
   goOn: () => void;
+  /** Nothing of it is under way any more, but what is discarded at the server. */
+  readonly ended: Promise<void>;
+  readonly end: () => void;
 }
 
 const filesAtOnce = 3;
@@ -63,6 +66,8 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
   readonly #running = new Map<string, Run>();
   /** The paths that files under way go to. */
   readonly #claimed = new Set<string>();
+  /** Those of files that were removed, until they have ended. */
+  readonly #leaving = new Set<Run>();
 
   constructor(uppy: PageUppy, opts: UploaderOptions) {
     super(uppy, opts);
@@ -128,6 +133,9 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
     }
     // While it runs, whoever runs it sees to that when it has stopped.
     run.isRemoved = true;
+    this.#running.delete(file.id);
+    this.#claimed.delete(run.path);
+    this.#leaving.add(run);
     run.transfer.cancel();
     run.stop.abort(new Stopped());
     run.goOn();
@@ -171,6 +179,7 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
     const { signal } = run.stop;
     if (run.isRemoved || this.uppy.getFile(fileId).isPaused) run.stop.abort(new Stopped());
     try {
+      await this.#leftPlace(fileId, run.path, signal);
       await this.#fileSlots.run(signal, () => {
         this.#note(fileId, { phase: 'sending' });
         return run.transfer.run(signal);
@@ -182,6 +191,19 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
       await this.#resumed(fileId, run);
       return false;
     }
+  }
+
+  /** What was removed while the server finished it can still be stored, and must not replace what comes after it. */
+  async #leftPlace(fileId: string, path: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const leaving = [...this.#leaving].filter((run) => run.path === path);
+    if (leaving.length === 0) return;
+    this.#note(fileId, { note: stillFinishing });
+    const stopped = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason as Error));
+    });
+    await Promise.race([Promise.all(leaving.map(({ ended }) => ended)), stopped]);
+    this.#note(fileId, { note: undefined });
   }
 
   #resumed(fileId: string, run: Run): Promise<void> {
@@ -200,7 +222,11 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
         'Another file of this list goes to the same place. Rename one, or choose a folder.',
       );
     const transfer = this.#transferOf(file, path);
-    const run: Run = { path, transfer, isRemoved: false, stop: new AbortController(), goOn() {} };
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const run: Run = { path, transfer, isRemoved: false, stop: new AbortController(), goOn() {}, ended, end };
     this.#claimed.add(path);
     this.#running.set(file.id, run);
     this.#facts.set(file.id, { phase: 'queued', note: undefined, doneBytes: 0 });
@@ -208,9 +234,10 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
   }
 
   #end(fileId: string, run: Run): void {
+    run.end();
+    // Removed, it had given up its place already, and both may be another run's by now.
+    if (this.#leaving.delete(run)) return;
     this.#claimed.delete(run.path);
-    // Removed and chosen again, the file has another run by now.
-    if (this.#running.get(fileId) !== run) return;
     this.#running.delete(fileId);
     this.#facts.delete(fileId);
   }
@@ -270,6 +297,8 @@ export class Uploader extends BasePlugin<UploaderOptions & { id?: string }, File
     return error.kind === 'token' ? new UploadFault('token', this.opts.onTokenRefused()) : error;
   }
 }
+
+const stillFinishing = 'The server is still finishing the file of this name that was cancelled. Waiting for that…';
 
 /** Paused or removed: no fault. */
 class Stopped extends Error {

@@ -177,3 +177,29 @@ test('slots: so many at once, in the order they came, and who leaves the line ta
   ends.get('d')?.();
   await Promise.all(running);
 });
+
+test('slots: who is stopped gives the place back at once and only once, though the task goes on', async () => {
+  const slots = createSlots(1);
+  const order: string[] = [];
+  const ends = new Map<string, () => void>();
+  const task = (name: string, stop = new AbortController()) =>
+    slots.run(stop.signal, () => {
+      order.push(name);
+      return new Promise<void>((resolve) => {
+        ends.set(name, resolve);
+      });
+    });
+  const stop = new AbortController();
+  const stopped = task('a', stop);
+  const others = [task('b'), task('c')];
+  stop.abort(new Error('stopped'));
+  await expect.poll(() => order).toEqual(['a', 'b']);
+  ends.get('a')?.();
+  await stopped;
+  expect(order).toEqual(['a', 'b']);
+  ends.get('b')?.();
+  await others[0];
+  expect(order).toEqual(['a', 'b', 'c']);
+  ends.get('c')?.();
+  await others[1];
+});

@@ -5,7 +5,7 @@ import { explainRefusal } from '../../../../src/ui/page/explain-refusal.ts';
 import { createOpenUploads } from '../../../../src/ui/page/open-uploads.ts';
 import type { StoredPart } from '../../../../src/ui/page/read-xml.ts';
 import { createSlots } from '../../../../src/ui/page/slots.ts';
-import { Transfer } from '../../../../src/ui/page/transfer.ts';
+import { Transfer, type TransferOptions } from '../../../../src/ui/page/transfer.ts';
 import { UploadFault } from '../../../../src/ui/page/upload-fault.ts';
 
 const mib = 1024 * 1024;
@@ -20,6 +20,7 @@ const lost = new UploadFault('network', 'lost');
 function startServer(answers: (UploadFault | undefined)[]) {
   const sent = { uploads: 0, parts: 0, puts: 0, completions: 0 };
   let parts: StoredPart[] | undefined;
+  let bytesTaken = Infinity;
   const answer = () => {
     const fault = answers.shift();
     if (fault !== undefined) throw fault;
@@ -27,7 +28,8 @@ function startServer(answers: (UploadFault | undefined)[]) {
   const calls: BucketCalls = {
     async putObject(_path, body, _type, { signal, onProgress }) {
       sent.puts++;
-      onProgress(body.size);
+      // Browsers tell nothing of a body of no bytes.
+      if (bytesTaken > 0 && body.size > 0) onProgress(Math.min(body.size, bytesTaken));
       signal.throwIfAborted();
       answer();
     },
@@ -52,6 +54,7 @@ function startServer(answers: (UploadFault | undefined)[]) {
       parts = undefined;
     },
     async abortMultipartUpload() {
+      answer();
       parts = undefined;
     },
   };
@@ -62,6 +65,10 @@ function startServer(answers: (UploadFault | undefined)[]) {
     setOnCompletion(act: () => void) {
       onCompletion = act;
     },
+    /** Of a body, from now on. */
+    setBytesTaken(count: number) {
+      bytesTaken = count;
+    },
     /** It is done, or was aborted. */
     forget() {
       parts = undefined;
@@ -69,7 +76,11 @@ function startServer(answers: (UploadFault | undefined)[]) {
   };
 }
 
-function createTransfer({ calls }: { calls: BucketCalls }, sizeBytes: number): Transfer {
+function createTransfer(
+  { calls }: { calls: BucketCalls },
+  sizeBytes: number,
+  options: Partial<TransferOptions> = {},
+): Transfer {
   return new Transfer({
     file: {
       data: new Blob([new Uint8Array(sizeBytes)]),
@@ -85,6 +96,7 @@ function createTransfer({ calls }: { calls: BucketCalls }, sizeBytes: number): T
     onProgress() {},
     onWait() {},
     onFinishing() {},
+    ...options,
   });
 }
 
@@ -142,19 +154,58 @@ describe('the end of an upload in parts', () => {
   });
 });
 
+test('while it is discarded it says nothing of waiting: its row can be that of another by then', async () => {
+  const server = startServer([lost, away]);
+  let waits = 0;
+  const transfer = createTransfer(server, 40 * mib, { onWait: () => waits++ });
+  server.setOnCompletion(() => {
+    throw new UploadFault('final', 'refused');
+  });
+  expect(await endOf(transfer)).toBe('refused');
+  await transfer.discard();
+  await expect(server.calls.listParts('', '', never)).rejects.toBe(gone);
+  expect(waits).toBe(0);
+});
+
 describe('a file in a single request that may not replace another', () => {
   test.each([
-    ['lost', lost],
-    ['503', away],
-  ])('answered by %s, and then refused: it may be this very one', async (_, fault) => {
-    const transfer = createTransfer(startServer([fault, exists]), 1000);
-    expect(await endOf(transfer)).toContain('It may be this one');
+    ['lost', 1000, lost],
+    ['503', 1000, away],
+    ['lost', 0, lost],
+    ['503', 0, away],
+  ])(
+    'answered by %s when all of it was sent, %i bytes, and then refused: it may be this very one',
+    async (_, size, fault) => {
+      const transfer = createTransfer(startServer([fault, exists]), size);
+      expect(await endOf(transfer)).toContain('It may be this one');
+    },
+  );
+
+  test.each([
+    ['lost', 0, lost],
+    ['503', 0, away],
+    ['lost', 999, lost],
+    ['503', 999, away],
+  ])('answered by %s when %i of 1000 bytes were sent, and then refused: it is another', async (_, count, fault) => {
+    const server = startServer([fault, exists]);
+    server.setBytesTaken(count);
+    const transfer = createTransfer(server, 1000);
+    expect(await endOf(transfer)).toContain('Rename yours');
+    expect(transfer.mayHaveArrived).toBe(false);
   });
 
-  test('stopped when all of it was sent, and then refused: the same', async () => {
+  test('an empty one that is stopped while it waits in line has not arrived', async () => {
+    const stop = new AbortController();
+    const transfer = createTransfer(startServer([exists]), 0, { slots: createSlots(0) });
+    const stopped = endOf(transfer, stop.signal);
+    stop.abort(new Error('paused'));
+    expect([await stopped, transfer.mayHaveArrived]).toEqual(['paused', false]);
+  });
+
+  test.each([1000, 0])('stopped when all of its %i bytes were sent, and then refused: the same', async (size) => {
     const server = startServer([exists]);
     const stop = new AbortController();
-    const transfer = createTransfer(server, 1000);
+    const transfer = createTransfer(server, size);
     const stopped = endOf(transfer, stop.signal);
     stop.abort(new Error('paused'));
     expect(await stopped).toBe('paused');
