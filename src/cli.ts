@@ -79,11 +79,12 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
   if (workers > 1 && cluster.isPrimary) {
     // Said once, and not by each worker.
     checkFiles(config);
+    const stopping = new AbortController();
     if (config.metrics.enabled) {
       const { superviseMetrics } = await import('./telemetry/metrics/supervise-metrics.ts');
-      await superviseMetrics(config.metrics, { log, workers });
+      await superviseMetrics(config.metrics, { log, workers, stopping: stopping.signal });
     }
-    superviseWorkers(workers, log, writesFiles(config));
+    superviseWorkers(workers, { log, stopping, passesHangup: writesFiles(config) });
     return;
   }
   // The other commands do without what it takes to serve.
@@ -153,12 +154,14 @@ async function refuseTakenAddress({ server }: Config, isEmbedded: boolean): Prom
  * Keeps that many processes running on one port; passes signals on and ends when the last of them has been stopped: with a
  * failure if one of them ended so. What keeps the first from starting would keep all: then it ends at once.
  */
-function superviseWorkers(count: number, log: Log, passesHangup: boolean): void {
+function superviseWorkers(
+  count: number,
+  { log, stopping, passesHangup }: { log: Log; stopping: AbortController; passesHangup: boolean },
+): void {
   /** A signal that nobody heeds would end a worker. */
   const heeding = new Set<Worker>();
   let isToggled = false;
   let hungUpAtMs = -Infinity;
-  const stopping = new AbortController();
   let failedStarts = 0;
   let hasServed = false;
   const start = () => {

@@ -20,6 +20,9 @@ export interface BodyMemory {
   readonly isExhausted: boolean;
   readonly freeBytes: number;
   lend(): LentSlab;
+  /** For each upload that waits until memory lets its body be read on; it ends once. */
+  waitBegins(): void;
+  waitEnds(): void;
   setReader(reader: { onExhausted: () => void; onRelief: () => void }): void;
 }
 
@@ -94,6 +97,8 @@ export class BodyReader implements RequestBody {
   #isReserved = false;
   /** Read on, however little memory is left, until something has come. */
   #hasTurn = false;
+  /** Memory was told of its wait. */
+  #isHeldBack = false;
   #lastByteAt: number;
   #armedAt: number;
   #waiting: { resolve: (chunk: Chunk | null) => void; reject: (reason: unknown) => void } | undefined;
@@ -146,6 +151,7 @@ export class BodyReader implements RequestBody {
     if (chunk !== undefined) return Promise.resolve(chunk);
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
+      if (this.#paused) this.noteWait();
     });
   }
 
@@ -166,6 +172,15 @@ export class BodyReader implements RequestBody {
   /** Whether it is left out when the others are paused for want of memory. */
   get isExempt(): boolean {
     return this.#isReserved || this.#hasTurn;
+  }
+
+  /** Tells memory when the upload begins and ends to wait for it. One that has bytes to send waits for the backend. */
+  noteWait(): void {
+    const isHeldBack = this.isAwaited && this.#room.isWaiting(this);
+    if (isHeldBack === this.#isHeldBack) return;
+    this.#isHeldBack = isHeldBack;
+    if (isHeldBack) this.#room.memory.waitBegins();
+    else this.#room.memory.waitEnds();
   }
 
   takeTurn(): void {
@@ -274,6 +289,7 @@ export class BodyReader implements RequestBody {
     const chunk = this.#take();
     if (chunk === undefined) return;
     this.#waiting = undefined;
+    if (this.#isHeldBack) this.noteWait();
     waiting.resolve(chunk);
   }
 
@@ -327,7 +343,7 @@ export class ReadingRoom {
     reader.slot = this.#readers.add(reader);
     if (!this.memory.isExhausted || reader.length === 0) return;
     reader.pause();
-    this.#waiting.add(reader);
+    this.#wait(reader);
     this.#beginners.add(reader);
   }
 
@@ -340,8 +356,12 @@ export class ReadingRoom {
 
   /** The body is not waited for any more. */
   forget(reader: BodyReader): void {
-    this.#waiting.delete(reader);
     this.#beginners.delete(reader);
+    if (this.#waiting.delete(reader)) reader.noteWait();
+  }
+
+  isWaiting(reader: BodyReader): boolean {
+    return this.#waiting.has(reader);
   }
 
   resumeSoon(reader: BodyReader): void {
@@ -349,7 +369,7 @@ export class ReadingRoom {
       this.forget(reader);
       reader.resume();
     } else if (reader.slot !== undefined) {
-      this.#waiting.add(reader);
+      this.#wait(reader);
     }
   }
 
@@ -361,8 +381,13 @@ export class ReadingRoom {
     for (const reader of this.#readers) {
       if (reader.isExempt) continue;
       reader.pause();
-      if (reader.wantsMore) this.#waiting.add(reader);
+      if (reader.wantsMore) this.#wait(reader);
     }
+  }
+
+  #wait(reader: BodyReader): void {
+    this.#waiting.add(reader);
+    reader.noteWait();
   }
 
   /** Resumes as many as the free memory can take if each brings all it may. */

@@ -55,6 +55,8 @@ export interface OutgoingBody {
    * given up). Rejects when the upload has failed: the backend then sees to it that nothing becomes visible, and rethrows.
    */
   read(): Promise<Chunk | null>;
+  /** Called when the call fails before anything was sent, its head neither, however much of the body was read by then. */
+  sentNothing?(): void;
 }
 
 /** What the backend says of something stored: `etag` as it is sent, quotes included. */

@@ -1,5 +1,5 @@
 // One line for every change of the backend that a client was granted, or that may have been made for it: who, what, where.
-import { closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import type { Outcome } from '../handle-request.ts';
 import { standardOutput } from '../line-writer.ts';
 import type { Log } from '../log.ts';
@@ -110,8 +110,9 @@ function toStandardOutput(): Sink {
 
 /**
  * Each line is appended by one call of the system before its request is answered: a process that dies has lost none, and
- * lines of several processes do not mix. Where the disk was full, a line may have been written in part, by this process or
- * another: the next one begins a line of its own.
+ * lines of several processes do not mix. What a full disk took of a line is taken away again, unless another process has written
+ * behind it: its line stands on the torn one then. Where the process ended before it could, the next one that opens the file
+ * begins a line of its own, but those that have it open do not see it.
  */
 function openFile(path: string, log: Log, onLost: () => void): Sink {
   const open = () => openSync(path, 'a', 0o600);
@@ -130,7 +131,11 @@ function openFile(path: string, log: Log, onLost: () => void): Sink {
       try {
         const bytes = Buffer.from(isEndUnknown && endsWithinLine(path) ? `\n${line}` : line);
         isEndUnknown = true;
-        if (writeSync(file, bytes) < bytes.length) throw new Error('only a part of the line was written');
+        const written = writeSync(file, bytes);
+        if (written < bytes.length) {
+          takeBack(path, file, bytes.subarray(0, written));
+          throw new Error('only a part of the line was written');
+        }
         isEndUnknown = false;
       } catch (error) {
         onLost();
@@ -153,6 +158,26 @@ function openFile(path: string, log: Log, onLost: () => void): Sink {
       closeSync(file);
     },
   };
+}
+
+/** Other processes do not look at what they write behind. Where it cannot be taken back, this one's next line is its own. */
+function takeBack(path: string, file: number, torn: Uint8Array): void {
+  let reading: number | undefined;
+  try {
+    // What was opened to be appended to cannot be read; by its name it may be another file by now.
+    reading = openSync(path, 'r');
+    const stats = fstatSync(reading);
+    const own = fstatSync(file);
+    if (!stats.isFile() || stats.dev !== own.dev || stats.ino !== own.ino) return;
+    const { size } = stats;
+    const last = Buffer.alloc(torn.length);
+    readSync(reading, last, 0, last.length, size - last.length);
+    if (last.equals(torn) && fstatSync(file).size === size) ftruncateSync(file, size - torn.length);
+  } catch {
+    // It stays.
+  } finally {
+    if (reading !== undefined) closeSync(reading);
+  }
 }
 
 /** Where it cannot be told, an empty line does less harm than one that is glued to another. */

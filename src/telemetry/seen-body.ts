@@ -12,7 +12,7 @@ export class SeenBody implements OutgoingBody {
   backendWaitMs = 0;
   hasFailed = false;
   /** The backend was given it whole. */
-  isEnded = false;
+  isSent = false;
   /** Of a read that is under way. */
   #askedAtMs: number | undefined;
   /** Of the last chunk, until the next is asked for. */
@@ -47,13 +47,17 @@ export class SeenBody implements OutgoingBody {
       this.#askedAtMs = undefined;
     }
     if (chunk === null) {
-      this.isEnded = true;
+      this.isSent = true;
     } else {
       this.#givenAtMs = givenAtMs;
       this.firstBytesAtMs ??= givenAtMs;
       this.bytes += chunk.bytes.byteLength;
     }
     return chunk;
+  }
+
+  sentNothing(): void {
+    this.isSent = false;
   }
 
   /** Adds the wait that the end of the call has cut short. */

@@ -179,7 +179,7 @@ export class WatchedStorage implements Storage {
     } finally {
       const endedAt = performance.now();
       body?.close(endedAt);
-      const isSent = !isTooLate && (body === undefined || body.isEnded);
+      const isSent = !isTooLate && (body === undefined || body.isSent);
       const end: StorageCallEnd = {
         durationMs: endedAt - startedAt,
         error,

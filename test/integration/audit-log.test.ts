@@ -347,7 +347,7 @@ test('a full disk fails no upload, and is told of', async () => {
   expect(countLost(proxy)).toBe(5);
 });
 
-test('a line of which the disk took a part does not take the next one with it', async () => {
+test('a line of which the disk took a part is taken away again', async () => {
   const proxy = await startAudited('./audit.log');
   const put = async (name: string) => (await sendTo(proxy, { path: `/uploads/${name}`, body: name })).status;
   const limitFiles = (bytes: number | 'unlimited') =>
@@ -357,13 +357,11 @@ test('a line of which the disk took a part does not take the next one with it', 
   const { size } = await stat(auditFile(proxy));
   await limitFiles(size + 100);
   expect([await put('torn'), await put('lost')]).toEqual([200, 200]);
-  expect((await stat(auditFile(proxy))).size).toBe(size + 100);
+  expect((await stat(auditFile(proxy))).size).toBe(size);
   await limitFiles('unlimited');
   expect([await put('i'), await put('j')]).toEqual([200, 200]);
   const text = await readFile(auditFile(proxy), 'utf8');
-  const [torn, ...more] = text.slice(size).split('\n');
-  expect(torn).toHaveLength(100);
-  expect(parseLines(more.join('\n')).map(({ key }) => key)).toEqual(['i', 'j']);
+  expect(parseLines(text.slice(size)).map(({ key }) => key)).toEqual(['i', 'j']);
   await waitFor(async () => countLost(proxy) === 2);
   expect((await scrape(proxy.metricsUrl)).sum('mizuchi_audit_lines_lost_total')).toBe(2);
   await proxy.stop();

@@ -159,6 +159,24 @@ test('a worker that does not answer stands with what it said last, but not as on
   expect((await scrape(running.metricsUrl)).sum('mizuchi_worker_restarts_total')).toBe(0);
 });
 
+test('workers that end because they are told to are not missing, however long the last one takes', async () => {
+  const running = await start({ server: { workers: 2 } });
+  await waitFor(async () => (await scrape(running.metricsUrl)).sum('mizuchi_workers') === 2);
+  const connection = await openRawConnection(running.url);
+  const authorization = `Bearer ${await createToken()}`;
+  await connection.write(
+    `PUT /uploads/a HTTP/1.1\r\nHost: a\r\nAuthorization: ${authorization}\r\nContent-Length: 2\r\n\r\nx`,
+  );
+  await waitFor(async () => (await scrape(running.metricsUrl)).sum('mizuchi_received_bytes_total') === 1);
+  process.kill(running.pid, 'SIGTERM');
+  await waitFor(async () => (await scrape(running.metricsUrl)).sum('mizuchi_workers') === 1);
+  const during = await scrape(running.metricsUrl);
+  expect(during.sum('mizuchi_workers_configured')).toBe(0);
+  expect(during.sum('mizuchi_worker_restarts_total')).toBe(0);
+  await connection.write('x');
+  expect((await connection.readAnswer()).status).toBe(200);
+});
+
 test('an upload that is refused at the edge, as the process stops, is one of those that fail', async () => {
   const running = await start();
   const [first, second] = await Promise.all([openRawConnection(running.url), openRawConnection(running.url)]);

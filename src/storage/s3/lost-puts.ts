@@ -95,6 +95,10 @@ class DigestedBody implements OutgoingBody {
     return this.#reading;
   }
 
+  sentNothing(): void {
+    this.#body.sentNothing?.();
+  }
+
   /** MD5 in hex. Reads what is left. */
   async digest(): Promise<string> {
     // An early answer leaves a read behind, whose chunk is released by whoever asked for it.

@@ -81,11 +81,15 @@ export function createS3Storage(options: S3StorageOptions): Storage {
     const signer = credentials.current() ?? (await credentials.load().catch(throwAsS3Error));
     const toSign = { method: 'PUT', path, query, host: route.host, headers, payloadHash };
     const target = query === '' ? path : `${path}?${query}`;
+    let isHeadSent = false;
     try {
       const answer = await sendRequest({
         pool: pools.to(route),
-        head: () =>
-          `PUT ${target} HTTP/1.1\r\n${sign(toSign, signer, Date.now())}${linesOf(trace)}content-length: ${length}\r\n\r\n`,
+        head: () => {
+          const head = `PUT ${target} HTTP/1.1\r\n${sign(toSign, signer, Date.now())}${linesOf(trace)}content-length: ${length}\r\n\r\n`;
+          isHeadSent = true;
+          return head;
+        },
         length,
         body,
         signal,
@@ -97,6 +101,8 @@ export function createS3Storage(options: S3StorageOptions): Storage {
       if (refusal.hasExpiredCredentials) credentials.discard(signer);
       throw toS3Error(refusal);
     } catch (error) {
+      // A small body has been read to its end before there is a connection.
+      if (!isHeadSent) request.body.sentNothing?.();
       lostPuts.noteFailure(request.headers, error);
       throw error;
     } finally {

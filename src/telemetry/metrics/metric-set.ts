@@ -223,7 +223,7 @@ function accessMetrics() {
       {
         name: 'mizuchi_jwks_age_seconds',
         labels: ['bucket'],
-        help: 'Since the identity provider’s keys were last fetched with success, or since the start. It grows while nobody needs them; of several workers it is that of the freshest.',
+        help: 'Since the identity provider’s keys were last fetched with success, or since the start. It grows while nobody needs them; of several workers it is that of the freshest, those left out that have fetched none where another has.',
       },
       // A worker that has nothing to verify fetches nothing.
       'min',
@@ -294,7 +294,7 @@ export function supervisionMetrics() {
     workersConfigured: gauge({
       name: 'mizuchi_workers_configured',
       labels: [],
-      help: 'Processes that should serve: server.workers.',
+      help: 'Processes that should serve: server.workers; of several, none once they are being stopped.',
     }),
     workerRestarts: counter({
       name: 'mizuchi_worker_restarts_total',

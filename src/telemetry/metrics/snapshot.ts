@@ -102,6 +102,37 @@ export function keepOfSilent(snapshot: readonly MetricSnapshot[]): MetricSnapsho
   return snapshot.filter(({ name, aggregator }) => name !== 'mizuchi_workers' && aggregator !== 'min');
 }
 
+const ageOfKeys = 'mizuchi_jwks_age_seconds';
+
+/**
+ * A worker that has fetched no keys says how long it has run: with the least age, one that was started while they cannot be had would
+ * hide how old those of the others are. It counts only where no other has any.
+ */
+export function leaveOutWithoutKeys(snapshots: readonly (readonly MetricSnapshot[])[]): MetricSnapshot[][] {
+  const known = snapshots.map(findBucketsWithKeys);
+  const all = new Set(known.flatMap((buckets) => [...buckets]));
+  return snapshots.map((snapshot, index) =>
+    snapshot.map((metric) => {
+      if (metric.name !== ageOfKeys) return metric;
+      const values = metric.values.filter(
+        ({ labels: { bucket } }) => known[index]?.has(bucket) === true || !all.has(bucket),
+      );
+      return { ...metric, values };
+    }),
+  );
+}
+
+/** Of a process that says their age. */
+function findBucketsWithKeys(snapshot: readonly MetricSnapshot[]): Set<Sample['labels'][string] | undefined> {
+  if (!snapshot.some(({ name }) => name === ageOfKeys)) return new Set();
+  const fetches = snapshot.find(({ name }) => name === 'mizuchi_jwks_fetches_total')?.values ?? [];
+  return new Set(
+    fetches
+      .filter(({ value, labels }) => value > 0 && labels['result'] === 'success')
+      .map(({ labels }) => labels['bucket']),
+  );
+}
+
 /** What stays true of a process when it is gone: what it has counted, and nothing of its last moment. */
 export function keepCounts(snapshot: readonly MetricSnapshot[]): MetricSnapshot[] {
   return snapshot.filter(({ type }) => type !== 'gauge');

@@ -7,7 +7,7 @@ import type { Log } from '../../log.ts';
 import type { SnapshotAnswer, SnapshotQuestion } from './report-to-supervisor.ts';
 import { supervisionMetrics } from './metric-set.ts';
 import { serveMetrics, type MetricsServer } from './serve-metrics.ts';
-import { keepCounts, keepOfSilent, mergeSnapshots, type MetricSnapshot } from './snapshot.ts';
+import { keepCounts, keepOfSilent, leaveOutWithoutKeys, mergeSnapshots, type MetricSnapshot } from './snapshot.ts';
 
 type Snapshot = readonly MetricSnapshot[];
 
@@ -15,13 +15,14 @@ const answerTimeoutMs = 2000;
 
 /**
  * To be called before the first worker is started.
+ * @param options.stopping aborted when no worker is wanted any more.
  * @throws Error in one sentence when the port cannot be had.
  */
 export function superviseMetrics(
   config: MetricsConfig,
-  { log, workers }: { readonly log: Log; readonly workers: number },
+  { log, workers, stopping }: { readonly log: Log; readonly workers: number; readonly stopping: AbortSignal },
 ): Promise<MetricsServer> {
-  const figures = new WorkerFigures(workers);
+  const figures = new WorkerFigures(workers, stopping);
   cluster.on('message', (worker, message) => {
     if (isAnswer(message)) figures.answered(worker, message);
   });
@@ -40,10 +41,10 @@ class WorkerFigures {
   #questions = 0;
   readonly #waiting = new Map<string, () => void>();
 
-  constructor(configured: number) {
+  constructor(configured: number, stopping: AbortSignal) {
     // Each that answers adds itself.
     this.#own.workers.add({});
-    this.#own.workersConfigured.add({}, () => configured);
+    this.#own.workersConfigured.add({}, () => (stopping.aborted ? 0 : configured));
     this.#own.workerRestarts.add({}, () => Math.max(0, this.#started - configured));
   }
 
@@ -54,7 +55,11 @@ class WorkerFigures {
     const last = Array.from(this.#last.values(), (said) =>
       said.id >= id ? said.snapshot : keepOfSilent(said.snapshot),
     );
-    return mergeSnapshots([this.#past, ...last, Object.values(this.#own).map((family) => family.read())]);
+    return mergeSnapshots([
+      this.#past,
+      ...leaveOutWithoutKeys(last),
+      Object.values(this.#own).map((family) => family.read()),
+    ]);
   }
 
   started(): void {

@@ -98,8 +98,8 @@ export class ByteBudget {
   }
 
   /**
-   * How often uploads have waited for memory, and for how long together: to take one more chunk, or to set a part aside. Waits that
-   * are under way are in it.
+   * How often uploads have waited for memory, and for how long together: to take one more chunk, to set a part aside, or to be read
+   * on. Waits that are under way are in it.
    */
   get waits(): { readonly count: number; readonly ms: number } {
     this.#addWaits();

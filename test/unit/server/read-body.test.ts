@@ -1,8 +1,8 @@
 // The place where push becomes pull: nothing is lost, connections are paused and resumed, silence ends a body.
-import { describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ClientGone } from '../../../src/http.ts';
-import { BodyReader } from '../../../src/server/read-body.ts';
-import { createPushedBody } from '../../support/pushed-body.ts';
+import { BodyReader, type LentSlab } from '../../../src/server/read-body.ts';
+import { createPushedBody, type PushedBody } from '../../support/pushed-body.ts';
 
 const kib = 1024;
 
@@ -121,6 +121,76 @@ describe('a body that comes while memory is exhausted', () => {
   test('without any bytes does not wait', () => {
     const { budget, room } = exhaust();
     expect(createPushedBody({ budget, room, length: 0 }).isPaused()).toBe(false);
+  });
+});
+
+describe('an upload that waits to be read on', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+  function withMemory() {
+    const first = createPushedBody({ budgetBytes: 4096 * kib });
+    const slabs: LentSlab[] = [];
+    const exhaust = () => {
+      while (!first.budget.isExhausted) slabs.push(first.budget.lend());
+    };
+    return { ...first, exhaust, slabs };
+  }
+  const waitedMs = ({ budget }: Pick<PushedBody, 'budget'>): number => Math.round(budget.waits.ms);
+
+  test('is in the figure, whether it has begun or not, until there is memory', async () => {
+    const first = withMemory();
+    first.push(Buffer.from('a'));
+    (await first.reader.read())?.release();
+    const reading = first.reader.read();
+    expect(first.budget.waits).toEqual({ count: 0, ms: 0 });
+    first.exhaust();
+    const second = createPushedBody({ budget: first.budget, room: first.room });
+    void second.reader.read();
+    vi.advanceTimersByTime(500);
+    expect(first.budget.waits.count).toBe(2);
+    expect(waitedMs(first)).toBe(1000);
+    for (const slab of first.slabs) slab.release();
+    vi.advanceTimersByTime(5000);
+    expect(waitedMs(first)).toBe(1000);
+    first.push(Buffer.from('b'), true);
+    expect(await reading).not.toBeNull();
+    expect(first.budget.waits.count).toBe(2);
+  });
+
+  test.each<[string, (body: PushedBody) => void]>([
+    ['its connection goes away', ({ reader }) => reader.detach()],
+    ['it fails', ({ reader }) => reader.cancel(new ClientGone())],
+    ['what was on its way comes', ({ push }) => push(Buffer.from('x'))],
+    ['all of it comes', ({ push }) => push(Buffer.from('x'), true)],
+    ['it has a part set aside', ({ reader }) => reader.setReserved()],
+  ])('no longer waits when %s', async (_, end) => {
+    const first = withMemory();
+    first.exhaust();
+    const body = createPushedBody({ budget: first.budget, room: first.room });
+    const reading = body.reader.read().catch(() => null);
+    vi.advanceTimersByTime(300);
+    end(body);
+    vi.advanceTimersByTime(5000);
+    expect(waitedMs(first)).toBe(300);
+    body.reader.detach();
+    vi.advanceTimersByTime(5000);
+    expect(body.budget.waits.count).toBe(1);
+    expect(waitedMs(first)).toBe(300);
+    await reading;
+  });
+
+  test('does not wait for memory as long as it has bytes to send', async () => {
+    const first = withMemory();
+    first.push(Buffer.alloc(10));
+    first.exhaust();
+    expect(first.isPaused()).toBe(true);
+    vi.advanceTimersByTime(500);
+    (await first.reader.read())?.release();
+    expect(first.budget.waits.count).toBe(0);
   });
 });
 

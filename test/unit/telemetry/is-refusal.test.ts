@@ -17,6 +17,8 @@ describe('a refusal', () => {
     ['a condition that fails', answered(412)],
     ['a bucket that is not there, which is ours to mend', answered(404, 'NoSuchBucket')],
     ['a region that is not the bucket’s', answered(400, 'AuthorizationHeaderMalformed')],
+    ['a redirect to the bucket’s own host', answered(301, 'PermanentRedirect')],
+    ['a redirect without a word', answered(307)],
     ['a body that did not come in time', answered(400, 'RequestTimeout')],
     ['credentials that have run out', answered(400, 'ExpiredToken')],
     ['too many requests', answered(429)],
@@ -26,6 +28,15 @@ describe('a refusal', () => {
     ['our own', new S3Error('InvalidPartOrder')],
     ['nobody listens', lost(system('ECONNREFUSED', 'connect'))],
     ['nobody listens on any of its addresses', lost(Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' }))],
+    [
+      'nobody can be reached at any of its addresses',
+      lost(
+        Object.assign(new AggregateError([system('ENETUNREACH', 'connect'), system('ETIMEDOUT', 'connect')]), {
+          code: 'ENETUNREACH',
+        }),
+      ),
+    ],
+    ['no address that answers in time', lost(system('ERR_SOCKET_CONNECTION_TIMEOUT'))],
     ['a name that nobody knows', lost(system('ENOTFOUND', 'getaddrinfo'))],
     ['a host that is not there', lost(system('EHOSTUNREACH', 'connect'))],
     ['a certificate that is not trusted', lost(system('DEPTH_ZERO_SELF_SIGNED_CERT'))],

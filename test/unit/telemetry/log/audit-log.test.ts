@@ -1,5 +1,6 @@
 // The audit log's file: lines stay whole whatever was written before them, and each that is lost is counted and told of.
-import { appendFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -70,6 +71,25 @@ test('behind whole lines nothing is put in between', () => {
     write(audit, key);
     audit.close();
   }
+  expect(keysIn(file)).toEqual(['a', 'b']);
+});
+
+test('a line that one process could write in part only does not take with it what another writes next', () => {
+  const audit = open(file);
+  write(audit, 'a');
+  const limit = statSync(file).size + 20;
+  const script = `
+    const { createAuditLog } = await import('${import.meta.resolve('../../../../src/telemetry/audit-log.ts')}');
+    const plain = (text) => text;
+    const privacy = { tellKey: plain, tellPerson: plain, hash: plain };
+    const log = { info() {}, error: (fields) => console.log(fields.err.message) };
+    const audit = createAuditLog({ destination: ${JSON.stringify(file)}, privacy, log, onLost() {} });
+    audit.write({ request: {}, operation: { name: 'PutObject' }, object: { bucket: 'b', key: 'torn' } }, {});`;
+  const node = [process.execPath, '--input-type=module', '--eval', script];
+  const said = execFileSync('prlimit', [`--fsize=${limit}`, ...node], { encoding: 'utf8' });
+  expect(said).toBe('only a part of the line was written\n');
+  write(audit, 'b');
+  audit.close();
   expect(keysIn(file)).toEqual(['a', 'b']);
 });
 
