@@ -99,20 +99,23 @@ export interface VerifierOptions {
 export class Verifier {
   readonly #options: VerifierOptions;
   /** One pass for each algorithm, however many values it must have. */
-  readonly #running = new Map<ExpectedDigest['algorithm'], Digest>();
+  readonly #running: { readonly algorithm: ExpectedDigest['algorithm']; digest: Digest }[] = [];
   #receivedBytes = 0;
 
   constructor(options: VerifierOptions) {
     this.#options = options;
     for (const { algorithm } of options.digests) {
-      if (!this.#running.has(algorithm)) this.#running.set(algorithm, startDigest(algorithm));
+      if (!this.#running.some((one) => one.algorithm === algorithm))
+        this.#running.push({ algorithm, digest: startDigest(algorithm) });
     }
   }
 
   /** Has a CRC made of the body in parts, whether or not the client has sent it. Called before the first byte. */
   makeCrc(algorithm: CrcAlgorithm, partBytes?: number): PartedCrc {
     const crc = new PartedCrc(algorithm, partBytes);
-    this.#running.set(algorithm, crc);
+    const running = this.#running.find((one) => one.algorithm === algorithm);
+    if (running === undefined) this.#running.push({ algorithm, digest: crc });
+    else running.digest = crc;
     return crc;
   }
 
@@ -131,7 +134,7 @@ export class Verifier {
     }
     inspector?.write(bytes);
     const isWhole = bytes.byteLength === length;
-    for (const digest of this.#running.values()) digest.update(bytes, isWhole);
+    for (const { digest } of this.#running) digest.update(bytes, isWhole);
   }
 
   /**
@@ -143,7 +146,7 @@ export class Verifier {
     if (length !== undefined && this.#receivedBytes !== length) throw new S3Error('IncompleteBody');
     if (this.#receivedBytes < minBytes) throw new S3Error('EntityTooSmall');
     inspector?.finish();
-    for (const [algorithm, digest] of this.#running) {
+    for (const { algorithm, digest } of this.#running) {
       const computed = digest.digest();
       for (const { base64, mismatch } of digests.filter((expected) => expected.algorithm === algorithm)) {
         if (computed !== base64) throw new S3Error(mismatch ?? 'BadDigest');
