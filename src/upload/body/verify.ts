@@ -1,4 +1,5 @@
-// Verifies a body while it streams: its length, Content-MD5 and x-amz-checksum-*. Synchronous: no I/O, no clock.
+// Verifies a body while it streams: its length, Content-MD5 and x-amz-checksum-*; and makes the CRCs that it is to be sent with.
+// Synchronous: no I/O, no clock.
 import { createHash, hash, type Hash } from 'node:crypto';
 import { S3Error } from '../../errors.ts';
 import type { RequestHeaders } from '../../http.ts';
