@@ -103,6 +103,22 @@ function meaningOf(request: Buffer): string {
   return JSON.stringify([target, fields.filter(([name]) => name !== 'content-length'), content]);
 }
 
+/** Where framing stands in a request: the size lines of its chunks, the line ends behind them, and the trailer. */
+function framingPlaces(request: Buffer, headBytes: number): number[] {
+  const places: number[] = [];
+  let at = headBytes;
+  let size: number;
+  do {
+    // Not the line end behind the chunk before.
+    const lineEnd = request.indexOf('\r\n', at + 2) + 2;
+    size = Number.parseInt(request.toString('latin1', at, lineEnd).trimStart(), 16);
+    const end = size === 0 ? request.length : lineEnd;
+    for (; at < end; at++) places.push(at);
+    at += size;
+  } while (size > 0);
+  return places;
+}
+
 /** Takes all that was ever stored, overwritten objects too, out of the store. @returns key and ETag of each. */
 async function takeStored(): Promise<(readonly [key: string | undefined, etag: string | undefined])[]> {
   const { client, bucket: Bucket } = bucket.stored;
@@ -126,10 +142,13 @@ test.each([...payloadModes, 'presigned'] as const)(`%s (seed ${seed})`, async (m
   const headBytes = request.indexOf('\r\n\r\n') + 4;
   const randomBelow = createRandomNumbers(`${seed} ${mode}`);
   const isBodySigned = mode !== 'UNSIGNED-PAYLOAD' && mode !== 'presigned';
-  // Half of the flips in the head, however long the body is.
-  const places = Array.from({ length: flipsOfEach }, (_, i) =>
-    i % 2 === 0 || !isBodySigned ? randomBelow(headBytes) : headBytes + randomBelow(request.length - headBytes),
-  );
+  const framing = mode.startsWith('STREAMING-') ? framingPlaces(request, headBytes) : [];
+  // As many in the head as behind it, and there as many in the framing as anywhere, however long the body is.
+  const places = Array.from({ length: flipsOfEach }, (_, i) => {
+    if (i % 2 === 0 || !isBodySigned) return randomBelow(headBytes);
+    if (i % 4 === 1 && framing.length > 0) return framing[randomBelow(framing.length)] ?? 0;
+    return headBytes + randomBelow(request.length - headBytes);
+  });
   let accepted = 0;
   const wrong: string[] = [];
   const flip = async (at: number, bit: number): Promise<void> => {
