@@ -110,6 +110,16 @@ describe.each(payloadModes)('%s', (mode) => {
   });
 });
 
+test('framing is told by x-amz-content-sha256 alone, and not by a content coding', async () => {
+  const body = Buffer.from('5\r\nhello\r\n0\r\n\r\n');
+  const headers = { 'content-encoding': 'aws-chunked', 'content-length': String(body.length) };
+  for (const mode of ['UNSIGNED-PAYLOAD', 'sha256'] as const) {
+    const answer = await sendSigned({ mode, path: `/uploads/unframed/${mode}`, headers, body });
+    expect([answer.status, answer.body]).toEqual([200, '']);
+    expect((await bucket.stored.readBytes(`unframed/${mode}`)).equals(body)).toBe(true);
+  }
+});
+
 describe('checksums behind the body', () => {
   test.each([10, 300_000, 6 * mib])('are stored with an object of %i bytes', async (sizeBytes) => {
     const body = bytesOf('trailed', sizeBytes);
@@ -184,6 +194,24 @@ describe('presigned URLs', () => {
     const path = presign('hoisted', { query: ['x-amz-meta-from=url', 'x-amz-storage-class=STANDARD'] });
     expect(await send(path, 'x')).toMatchObject({ status: 200 });
     expect((await bucket.stored.head('hoisted')).Metadata).toEqual({ from: 'url' });
+  });
+
+  test('make every call of a multipart upload', async () => {
+    const call = (method: string, query: readonly string[], body: Buffer | string = ''): Promise<Answer> =>
+      sendRequest({ url: bucket.proxy.url, method, path: presign('by-urls', { method, query }), body });
+    const create = async (): Promise<string> => {
+      const created = await call('POST', ['uploads=']);
+      return `uploadId=${encodeURIComponent(/<UploadId>(?<id>[^<]+)</u.exec(created.body)?.groups?.['id'] ?? '')}`;
+    };
+    const upload = await create();
+    const body = bytesOf('by-urls', 100_000);
+    const part = await call('PUT', ['partNumber=1', upload], body);
+    expect((await call('GET', [upload])).body).toContain(`<Size>${body.length}</Size>`);
+    const xml = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${part.headers.etag}</ETag></Part></CompleteMultipartUpload>`;
+    expect((await call('POST', [upload], xml)).status).toBe(200);
+    expect((await bucket.stored.readBytes('by-urls')).equals(body)).toBe(true);
+    expect((await call('DELETE', [await create()])).status).toBe(204);
+    expect(await bucket.stored.listOpenUploads('by-urls')).toEqual([]);
   });
 
   test('with the checksum of an empty body, as SDKs make them, take any body', async () => {
