@@ -307,6 +307,17 @@ describe('a token that was found good before', () => {
     expect(await verify(token)).not.toBe(first);
   });
 
+  test('is forgotten when too many others came after it', async () => {
+    const cacheHits = { value: 0 };
+    const verify = createJwtVerifier(newConfig(), { cacheHits });
+    const tokenOf = (number: number): string => signText(JSON.stringify({ ...good, number }));
+    for (let number = 0; number <= 10_000; number++) await verify(tokenOf(number));
+    await verify(tokenOf(10_000));
+    expect(cacheHits.value).toBe(1);
+    await verify(tokenOf(0));
+    expect(cacheHits.value).toBe(1);
+  });
+
   test('cannot be changed by whoever reads its claims', async () => {
     const principal = await verifier()(await sign({ ...good, tenant: { ids: [{ id: 'acme' }] } }));
     expect(Object.isFrozen(principal)).toBe(true);
