@@ -78,6 +78,14 @@ describe.each(algorithms)('%s behind the payload', (algorithm) => {
     expect(await codeOf({ wire, fields: { 'x-amz-trailer': announced } })).toBe('MalformedTrailerError');
     expect(await codeOf({ wire, fields: { ...fields, [name]: checksums[algorithm] } })).toBe('InvalidRequest');
   });
+
+  test('is refused when something else comes with it', async () => {
+    const other = algorithm === 'sha1' ? 'sha256' : 'sha1';
+    for (const line of ['x-amz-meta-a:1', `x-amz-checksum-${other}:${checksums[other]}`]) {
+      const wire = `${trailer(name, checksums[algorithm]).slice(0, -2)}${line}\r\n\r\n`;
+      expect(await codeOf({ wire, fields })).toBe('MalformedTrailerError');
+    }
+  });
 });
 
 test.each([
