@@ -164,16 +164,27 @@ describe('checksums behind the body', () => {
   });
 });
 
-test('a payload that is not what was signed is not stored', async () => {
-  const body = bytesOf('signed', 6 * mib);
-  const path = '/uploads/other-payload';
-  const signed = signS3Request({ credential, host, method: 'PUT', path, body, mode: 'sha256' });
-  const other = Buffer.from(body);
-  other[other.length - 1] = (other.at(-1) ?? 0) ^ 1;
-  const { headers } = signed;
-  const answer = await sendRequest({ url: bucket.proxy.url, method: 'PUT', path, headers, body: other });
-  expect([answer.status, codeOf(answer)]).toEqual([400, 'XAmzContentSHA256Mismatch']);
-  expect(await bucket.stored.listKeys('other-payload')).toEqual([]);
+describe('a payload that is not what was signed is not stored', () => {
+  const modes = payloadModes.filter((mode) => mode === 'sha256' || mode.startsWith('STREAMING-AWS4-'));
+  // The larger one goes in parts, most of which the backend has when the fault is found.
+  const cases = modes.flatMap((mode) => [6 * mib, 13 * mib].map((sizeBytes) => ({ mode, sizeBytes })));
+
+  test.each(cases)('$mode, $sizeBytes bytes', async ({ mode, sizeBytes }) => {
+    const body = bytesOf('signed', sizeBytes);
+    const path = '/uploads/other-payload';
+    const signed = signS3Request({ credential, host, method: 'PUT', path, body, mode });
+    const other = Buffer.from(signed.body);
+    // In the last chunk's payload, where there are chunks.
+    const at = other.length - 1000;
+    other[at] = (other[at] ?? 0) ^ 1;
+    const { headers } = signed;
+    const answer = await sendRequest({ url: bucket.proxy.url, method: 'PUT', path, headers, body: other });
+    const refusal = mode === 'sha256' ? [400, 'XAmzContentSHA256Mismatch'] : [403, 'SignatureDoesNotMatch'];
+    expect([answer.status, codeOf(answer)]).toEqual(refusal);
+    expect(await bucket.stored.listKeys('other-payload')).toEqual([]);
+    await bucket.proxy.waitUntilIdle();
+    expect(await bucket.stored.listOpenUploads('other-payload')).toEqual([]);
+  });
 });
 
 describe('presigned URLs', () => {
