@@ -2,6 +2,7 @@
 import { presignUrl } from './auth/sigv4/presign.ts';
 import type { BucketConfig, Config, SigV4Config, SigV4Credential } from './config/config.ts';
 import { compileBucketPattern } from './routing/bucket-pattern.ts';
+import { checkKey } from './routing/decode-key.ts';
 import { encodeKey } from './uri/percent-encode.ts';
 
 /** As given on the command line. */
@@ -27,6 +28,8 @@ const methods = ['PUT', 'POST', 'DELETE', 'GET', 'HEAD'];
 export function presignCommand(config: Config, given: PresignArguments, nowMs: number): string {
   const { key, method = 'PUT', expires = '3600', query = '' } = given;
   if (key === undefined || key === '') throw new Error('--key is missing');
+  // In a URL dot segments are steps in a tree: it would be signed for another key, or for another bucket's.
+  checkKey(key);
   if (!methods.includes(method)) throw new Error(`--method is one of ${methods.join(', ')}`);
   const expiresSeconds = /^\d{1,6}$/.test(expires) ? Number(expires) : 0;
   if (expiresSeconds < 1 || expiresSeconds > 604_800) throw new Error('--expires is a number of seconds up to 604800');

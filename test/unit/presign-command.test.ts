@@ -94,6 +94,10 @@ describe('what is wrong is said', () => {
   test.each<[PresignArguments, string]>([
     [{}, '--key is missing'],
     [{ key: '' }, '--key is missing'],
+    ...['..', './k', 'a/../k', '../second/k', 'a/.'].map((key): [PresignArguments, string] => [
+      { key },
+      'must not hold . or .. as a path segment',
+    ]),
     [{ key: 'k', method: 'put' }, '--method is one of'],
     [{ key: 'k', expires: '0' }, '--expires'],
     [{ key: 'k', expires: '604801' }, '--expires'],
