@@ -75,6 +75,18 @@ describe('where nobody is asked for credentials', () => {
     }
   });
 
+  test('what a presigned URL carries in its query counts, though nobody checks who has signed it', async () => {
+    const query = `${presigned()}&x-amz-meta-from=url&X-Amz-Content-Sha256=STREAMING-UNSIGNED-PAYLOAD-TRAILER`;
+    const { headers, payload } = await authenticate(request({ host }, query));
+    expect([...headers].filter(([name]) => name !== 'host')).toEqual([
+      ['x-amz-meta-from', 'url'],
+      ['x-amz-content-sha256', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER'],
+    ]);
+    expect(payload).toMatchObject({ kind: 'aws-chunked', hasTrailer: true });
+    const spelt = await authenticate(request({}, 'x%2Damz-meta-from=url'));
+    expect([...spelt.headers]).toEqual([['x-amz-meta-from', 'url']]);
+  });
+
   test('signed chunks are read, though nobody can check them', async () => {
     const { payload } = await authenticate(request(signed('STREAMING-AWS4-HMAC-SHA256-PAYLOAD')));
     expect(payload).toEqual({ kind: 'aws-chunked', hasTrailer: false, isSigned: true, signatures: undefined });
