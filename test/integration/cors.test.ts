@@ -336,11 +336,12 @@ describe('early refusals may be read', () => {
   });
 
   test.each([
-    ['two lengths', ['Content-Length: 5', 'Content-Length: 5']],
-    ['two Host fields', ['Content-Length: 5', 'Host: other']],
-  ])('a head with %s: 400, and the connection is closed', async (_, fields) => {
+    ['two lengths', '/uploads/k', ['Content-Length: 5', 'Content-Length: 5']],
+    ['two Host fields', '/uploads/k', ['Content-Length: 5', 'Host: other']],
+    ['two lengths, and a key that is no UTF-8', '/uploads/%ff', ['Content-Length: 5', 'Content-Length: 5']],
+  ])('a head with %s: 400, and the connection is closed', async (_, target, fields) => {
     const connection = await openRawConnection(proxy.url);
-    await connection.write(`${head('/uploads/k', [fromApp, ...fields])}hello`);
+    await connection.write(`${head(target, [fromApp, ...fields])}hello`);
     await expectRawRefusal(connection, 400, 'InvalidRequest');
     await connection.closed;
     const other = await openRawConnection(proxy.url);
