@@ -1,7 +1,7 @@
 // The sub-command `presign`: a URL by which somebody without credentials may make one request.
 import { presignUrl } from './auth/sigv4/presign.ts';
 import type { BucketConfig, Config, SigV4Config, SigV4Credential } from './config/config.ts';
-import { compileBucketPattern } from './routing/bucket-pattern.ts';
+import { findPatternBucket } from './find-pattern-bucket.ts';
 import { checkKey } from './routing/decode-key.ts';
 import { encodeKey } from './uri/percent-encode.ts';
 
@@ -61,22 +61,13 @@ function findBucket({ buckets }: Config, name: string | undefined): SigningBucke
   const bucket =
     name === undefined
       ? buckets.find((one) => !one.isPattern && sigV4Of(one) !== undefined)
-      : (buckets.find((one) => !one.isPattern && one.name === name) ?? findPattern(buckets, name));
+      : (buckets.find((one) => !one.isPattern && one.name === name) ?? findPatternBucket(buckets, name));
   if (bucket === undefined) {
     throw new Error(name === undefined ? 'no bucket takes signatures (auth.sigv4)' : `no bucket named ${name}`);
   }
   const sigv4 = sigV4Of(bucket);
   if (sigv4 === undefined) throw new Error(`bucket ${bucket.name} takes no signatures (auth.sigv4)`);
   return { path: bucket.pathPrefix ?? `/${name}`, name: bucket.name, sigv4 };
-}
-
-/** As the proxy picks: of the patterns that match, the one that says most. */
-function findPattern(buckets: readonly BucketConfig[], name: string): BucketConfig | undefined {
-  return buckets
-    .filter(({ isPattern }) => isPattern)
-    .map((bucket) => ({ bucket, pattern: compileBucketPattern(bucket.name) }))
-    .toSorted((a, b) => b.pattern.literalCharacters - a.pattern.literalCharacters)
-    .find(({ pattern }) => pattern.matches(name))?.bucket;
 }
 
 function sigV4Of({ auth }: BucketConfig): SigV4Config | undefined {

@@ -1,13 +1,14 @@
 // The sub-command `token`: a bearer token for a bucket whose secret is the configuration's own.
 import { signToken } from './auth/jwt/sign-token.ts';
 import type { BucketConfig, Config, JwtAlgorithm, JwtConfig } from './config/config.ts';
+import { findPatternBucket } from './find-pattern-bucket.ts';
 
 /** As given on the command line. */
 export interface TokenArguments {
   readonly subject?: string | undefined;
   /** Seconds; an hour unless told. */
   readonly ttl?: string | undefined;
-  /** Of several buckets; the first that has a secret unless told. */
+  /** Of several buckets; the first that has a secret unless told. A name for which one of the patterns stands will do. */
   readonly bucket?: string | undefined;
   /** Further claims: a JSON object. */
   readonly claims?: string | undefined;
@@ -18,7 +19,9 @@ export async function tokenCommand(config: Config, given: TokenArguments): Promi
   const { subject, ttl = '3600', bucket: name, claims } = given;
   const { buckets } = config;
   const bucket =
-    name === undefined ? (buckets.find(hasSecret) ?? buckets[0]) : buckets.find((one) => one.name === name);
+    name === undefined
+      ? (buckets.find(hasSecret) ?? buckets[0])
+      : (buckets.find((one) => one.name === name) ?? findPatternBucket(buckets, name));
   if (bucket === undefined) throw new Error(`no bucket named ${name}`);
   if (!bucket.auth.enabled) throw new Error(`bucket ${bucket.name} takes uploads without a token`);
   const { jwt } = bucket.auth;

@@ -103,6 +103,11 @@ describe('what is wrong is said', () => {
     [{ key: 'k', expires: '604801' }, '--expires'],
     [{ key: 'k', expires: 'x' }, '--expires'],
     [{ key: 'k', bucket: 'unknown' }, 'no bucket named unknown'],
+    // A pattern would have them.
+    ...['team-*', 'team-../second', 'team-A'].map((name): [PresignArguments, string] => [
+      { key: 'k', bucket: name },
+      `no bucket named ${name}`,
+    ]),
     [{ key: 'k', bucket: 'open' }, 'bucket open takes no signatures'],
     [{ key: 'k', bucket: 'hashed' }, 'bucket hashed takes only bodies that are signed'],
     [{ key: 'k', 'access-key': 'AK9' }, 'no credential with the access key AK9'],

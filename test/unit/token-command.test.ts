@@ -21,6 +21,7 @@ const file = stringify({
     bucket('named', {
       jwt: { algorithms: ['HS512', 'HS256'], secret, issuer: 'https://issuer', audience: ['a', 'b'] },
     }),
+    { name: 'team-*', s3: { region: 'us-east-1' }, auth: { jwt: { secret, issuer: 'https://teams' } } },
     bucket('provided', { jwt: { algorithm: 'RS256', jwks_url: 'http://127.0.0.1:1/jwks' } }),
     bucket('signed', { sigv4: { access_key: 'TESTACCESSKEY', secret_key: 'a-secret-key-of-these-tests' } }),
   ],
@@ -47,6 +48,11 @@ test('a token of another bucket, with claims', async () => {
     scope: 'upload',
     tenant: { id: 'acme' },
   });
+});
+
+test.each(['team-a', 'team-*'])('a token of the bucket %s, by its pattern', async (name) => {
+  const token = await tokenCommand(config, { bucket: name, subject: 'alice' });
+  expect((await jwtVerify(token, Buffer.from(secret))).payload).toMatchObject({ iss: 'https://teams' });
 });
 
 test('where no bucket has a secret, the first says why', async () => {
