@@ -204,6 +204,28 @@ describe('another question is', () => {
     expect(await ask()).toMatchObject({ allow: true, cached: true });
   });
 
+  test.each(['', ',', '","', '"', '\\', '\0', '\n', ' ', '|', '/'])(
+    'one whose parts end elsewhere, with %j between them',
+    async (between) => {
+      const { engine, ask } = create();
+      const neighbours: ((a: string, b: string) => QuestionParts)[] = [
+        (bucket, key) => ({ resource: { bucket, key } }),
+        (key, backendBucket) => ({ resource: { key, backendBucket } }),
+        (operation, method) => ({ context: { operation, method } }),
+        (method, clientIp) => ({ context: { method, clientIp } }),
+        (contentType, userAgent) => ({ context: { contentType, userAgent } }),
+        (name, value) => ({ context: { metadata: { [name]: value } } }),
+        (subject, accessKey) => ({ principal: sigv4Principal(subject, accessKey, start + 1000) }),
+        (sub, role) => ({ principal: jwtPrincipal({ sub, role }, start + 1000) }),
+      ];
+      for (const of of neighbours) {
+        await ask(of(`a${between}b`, 'c'));
+        await ask(of('a', `b${between}c`));
+      }
+      expect(engine.asked).toHaveLength(2 * neighbours.length);
+    },
+  );
+
   test('none of: another time, upload id or part; claims and metadata in another order; a new signature', async () => {
     const { engine, ask } = create();
     const claims = (one: object) => jwtPrincipal({ sub: 'alice', ...one }, start + 1000);
