@@ -139,6 +139,18 @@ describe('a plain payload with its hash', () => {
     const wrong = { 'x-amz-checksum-sha256': createHash('sha256').digest('base64') };
     expect(await codeOf({ wire, fields: wrong, payload: plain(hex) })).toBe('BadDigest');
   });
+
+  test('is verified beside digests of other algorithms, and so is each of them', async () => {
+    const fields = {
+      'x-amz-checksum-crc32': checksums.crc32,
+      'content-md5': createHash('md5').update(payload).digest('base64'),
+    };
+    expect(await codeOf({ wire, fields, payload: plain(hex) })).toBe('accepted');
+    expect(await codeOf({ wire, fields, payload: plain('0'.repeat(64)) })).toBe('XAmzContentSHA256Mismatch');
+    const wrong = { 'x-amz-checksum-crc32': 'AAAAAA==', 'content-md5': createHash('md5').digest('base64') };
+    for (const [name, value] of Object.entries(wrong))
+      expect(await codeOf({ wire, fields: { ...fields, [name]: value }, payload: plain(hex) })).toBe('BadDigest');
+  });
 });
 
 test('the CRC-32 that is used is that of zlib, however it is cut', () => {
