@@ -31,14 +31,16 @@ interface Given {
   readonly fields?: Readonly<Record<string, string>>;
   readonly payload?: Payload;
   readonly maxBytes?: number;
+  readonly hasChecksum?: boolean;
 }
 
-async function receive({ wire, fields = {}, payload: form = trailed, maxBytes = 1000 }: Given): Promise<IncomingBody> {
+async function receive({ wire, fields = {}, payload: form = trailed, ...given }: Given): Promise<IncomingBody> {
+  const limits = { maxBytes: 1000, ...given };
   const pushed = createPushedBody({ length: wire.length });
   const headers = new RequestHeaders(Object.entries({ 'x-amz-decoded-content-length': '9', ...fields }).flat());
   pushed.push(Buffer.from(wire, 'latin1'), true);
   try {
-    const body = openBody({ request: { body: pushed.reader } as never, headers, payload: form }, { maxBytes });
+    const body = openBody({ request: { body: pushed.reader } as never, headers, payload: form }, limits);
     for (let chunk = await body.next(); chunk !== null; chunk = await body.next()) chunk.release();
     return body;
   } finally {
@@ -120,6 +122,33 @@ test('a trailer needs a payload that has one', async () => {
   expect(await codeOf({ wire, payload: untrailed })).toBe('accepted');
   const fields = { 'x-amz-trailer': 'x-amz-checksum-crc32' };
   expect(await codeOf({ wire, payload: untrailed, fields })).toBe('InvalidRequest');
+});
+
+describe('digests in the header of a payload in chunks', () => {
+  const md5 = createHash('md5').update(payload).digest('base64');
+  const otherMd5 = createHash('md5').digest('base64');
+
+  test('are verified where there is no trailer', async () => {
+    const signature = `chunk-signature=${'a'.repeat(64)}`;
+    const given = { wire: `9;${signature}\r\n123456789\r\n0;${signature}\r\n\r\n`, payload: untrailed };
+    const fields = { 'x-amz-checksum-crc32': checksums.crc32, 'content-md5': md5 };
+    expect(await codeOf({ ...given, fields })).toBe('accepted');
+    expect(await codeOf({ ...given, fields: { ...fields, 'x-amz-checksum-crc32': 'AAAAAA==' } })).toBe('BadDigest');
+    expect(await codeOf({ ...given, fields: { ...fields, 'content-md5': otherMd5 } })).toBe('BadDigest');
+  });
+
+  test('are verified beside a trailer: Content-MD5', async () => {
+    const wire = trailer('x-amz-checksum-crc32', checksums.crc32);
+    const fields = { 'x-amz-trailer': 'x-amz-checksum-crc32' };
+    expect(await codeOf({ wire, fields: { ...fields, 'content-md5': md5 } })).toBe('accepted');
+    expect(await codeOf({ wire, fields: { ...fields, 'content-md5': otherMd5 } })).toBe('BadDigest');
+  });
+});
+
+test('a checksum that is of the object says nothing of the body, but Content-MD5 does', async () => {
+  const given = { wire: '123456789', payload: { kind: 'plain', sha256: undefined }, hasChecksum: false } as const;
+  expect(await codeOf({ ...given, fields: { 'x-amz-checksum-crc32': 'AAAAAA==' } })).toBe('accepted');
+  expect(await codeOf({ ...given, fields: { 'content-md5': createHash('md5').digest('base64') } })).toBe('BadDigest');
 });
 
 describe('a plain payload with its hash', () => {
