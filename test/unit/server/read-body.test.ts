@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ClientGone } from '../../../src/http.ts';
 import { BodyReader, type LentSlab } from '../../../src/server/read-body.ts';
+import { slabBytes } from '../../../src/upload/body/byte-budget.ts';
 import { createPushedBody, type PushedBody } from '../../support/pushed-body.ts';
 
 const kib = 1024;
@@ -46,6 +47,30 @@ describe('reading', () => {
     push(Buffer.from('second'));
     expect(Buffer.from(held!.bytes).toString()).toBe('first');
   });
+
+  test('holds memory for each piece that it lies in, until the last is given back', async () => {
+    const { reader, push, budget } = createPushedBody();
+    push(Buffer.from('first'));
+    const first = await reader.read();
+    push(Buffer.from('second'));
+    const second = await reader.read();
+    first!.release();
+    expect(budget.lentBytes).toBe(slabBytes);
+    second!.release();
+    expect(budget.lentBytes).toBe(0);
+  });
+
+  test("does not write into memory that was given back and is another client's by now", async () => {
+    const first = createPushedBody();
+    first.push(Buffer.from('first'));
+    (await first.reader.read())!.release();
+    const second = createPushedBody({ budget: first.budget, room: first.room });
+    second.push(Buffer.from('of the second'));
+    first.push(Buffer.from('FIRST'));
+    expect(Buffer.from((await second.reader.read())!.bytes).toString()).toBe('of the second');
+    expect(Buffer.from((await first.reader.read())!.bytes).toString()).toBe('FIRST');
+    expect(first.budget.lentBytes).toBe(2 * slabBytes);
+  });
 });
 
 describe('flow', () => {
@@ -54,6 +79,7 @@ describe('flow', () => {
     push(Buffer.alloc(512 * kib));
     expect(isPaused()).toBe(true);
     (await reader.read())?.release();
+    expect(isPaused()).toBe(true);
     (await reader.read())?.release();
     expect(isPaused()).toBe(false);
   });
@@ -252,6 +278,13 @@ describe('ends', () => {
     push(Buffer.alloc(100 * kib));
     reader.detach();
     await expect(reader.read()).rejects.toBeInstanceOf(ClientGone);
+    expect(budget.lentBytes).toBe(0);
+  });
+
+  test('a body that was answered before it was read gives back what lay unread, though all of it is there', () => {
+    const { reader, push, budget } = createPushedBody();
+    push(Buffer.alloc(100 * kib), true);
+    reader.detach();
     expect(budget.lentBytes).toBe(0);
   });
 

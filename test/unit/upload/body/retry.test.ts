@@ -25,6 +25,14 @@ describe('retryDelayMs', () => {
     );
   });
 
+  test('is any part of a bound that doubles with each failure', () => {
+    const options = { maxAttempts: 9, baseDelayMs: 100, maxDelayMs: 5000 };
+    const delays = (share: number) => [1, 2, 3, 6, 7, 60].map((n) => retryDelayMs(n, options, { random: () => share }));
+    expect(delays(1)).toEqual([100, 200, 400, 3200, 5000, 5000]);
+    expect(delays(0.5)).toEqual([50, 100, 200, 1600, 2500, 2500]);
+    expect(delays(0)).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
   test('does not let a backend ask for hours', () => {
     expect(retryDelayMs(1, { maxAttempts: 9, baseDelayMs: 1, maxDelayMs: 10 }, { retryAfterMs: 3_600_000 })).toBe(100);
   });

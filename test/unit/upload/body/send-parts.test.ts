@@ -101,6 +101,32 @@ describe('parts sent while they are received', () => {
     expect(await settleMemory(budget)).toBe(0);
   });
 
+  test.each([
+    ['until the next part may be begun', 1],
+    ['for more of the next part', 2],
+  ])('fail at once while they wait %s, and give everything back', async (_, concurrentParts) => {
+    const bytes = bytesOf(2000 * kib);
+    const { pushed, body, memory, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
+    const cause = new S3Error('AccessDenied');
+    const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
+    const sending = sendPartsWhileReceiving(body, {
+      send: (partNumber, outgoing) => (partNumber === 1 ? refused : take(outgoing).then(() => stored)),
+      memory,
+      concurrentParts,
+      retry,
+      signal: signal.signal,
+      length: bytes.byteLength,
+      partBytes: 300 * kib,
+    });
+    // More than the first part, and then nothing: a client that is silent must be told too.
+    pushed.push(bytes.subarray(0, 400 * kib));
+    await tick();
+    refuse(cause);
+    await expect(sending).rejects.toBe(cause);
+    memory.close();
+    expect(await settleMemory(budget)).toBe(0);
+  });
+
   test('end when the client leaves, and give everything back', async () => {
     const bytes = bytesOf(2000 * kib);
     const { pushed, body, memory, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
@@ -201,6 +227,38 @@ describe('parts of a body of unknown length', () => {
       { numRuns: 40 },
     );
   });
+});
+
+test('no more parts are sent of a body of unknown length than the backend takes', async () => {
+  const partBytes = 300 * kib;
+  const sendAll = async (maxParts: number): Promise<number[]> => {
+    const bytes = bytesOf(3 * partBytes);
+    const { pushed, body, memory, budget, signal } = setUp(undefined, 64 * 1024 * kib);
+    const pushing = pushAll(pushed, bytes, [100 * kib]);
+    const first = new HeldPart(memory, undefined, true);
+    const rest = await fillPart(first, body, partBytes);
+    const sent: number[] = [];
+    const send: SendPart = async (partNumber, outgoing) => {
+      sent.push(partNumber);
+      await take(outgoing);
+      return stored;
+    };
+    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal };
+    const held = { partBytes, maxParts, first, rest, tryReserve: () => false, unreserve: () => undefined };
+    const sending = sendWholeParts(body, { ...options, ...held });
+    await expect(
+      sending.then(
+        () => 'stored',
+        (error: S3Error) => error.code,
+      ),
+    ).resolves.toBe(maxParts < 3 ? 'EntityTooLarge' : 'stored');
+    await pushing;
+    memory.close();
+    expect(await settleMemory(budget)).toBe(0);
+    return sent;
+  };
+  expect(await sendAll(3)).toEqual([1, 2, 3]);
+  expect(await sendAll(2)).toEqual([1, 2]);
 });
 
 describe('a checksum that is made here', () => {
