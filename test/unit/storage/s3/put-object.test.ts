@@ -1,4 +1,5 @@
 // The path that each body takes, against backends that do what they should and those that do not.
+import { getEventListeners } from 'node:events';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createS3Storage, type S3StorageOptions } from '../../../../src/storage/s3/s3-storage.ts';
 import type { Storage, Stored } from '../../../../src/storage/storage.ts';
@@ -336,6 +337,13 @@ describe('a body that goes wrong', () => {
     await expectIncomplete(backend);
   });
 
+  test('leaves no listener on a signal that outlives it', async () => {
+    const { put } = await setUp(answerWith(success));
+    const { signal } = new AbortController();
+    for (const text of ['one', 'two']) await put(createTextBody(text), signal);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
   test('is given up when the signal is aborted while the backend takes nothing', async () => {
     const { put } = await setUp(({ socket }) => socket.pause());
     const stop = new AbortController();
@@ -454,6 +462,19 @@ describe('a connection', () => {
     const { backend, put } = await setUp(answerWith(text));
     for (const body of ['one', 'two']) await put(createTextBody(body));
     expect(backend.connections).toHaveLength(2);
+  });
+
+  test('whose body was cut short by an early answer is not: the next request would be taken for the rest of it', async () => {
+    const refusal = 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n';
+    const { backend, put } = await setUp((connection) =>
+      backend.connections.length === 1 ? answerWhen(hasBody(5), refusal)(connection) : answerWith(success)(connection),
+    );
+    const { promise } = Promise.withResolvers<Uint8Array>();
+    const body = createScriptedBody(10, [Buffer.from('hello'), promise]);
+    await expect(put(body)).rejects.toMatchObject({ code: 'AccessDenied' });
+    await put(createTextBody('other'));
+    expect(backend.connections).toHaveLength(2);
+    expect(readBody(backend.connections[0]?.received() ?? '')?.bodyBytes).toBe(5);
   });
 
   test('that the server closed while it was idle costs nothing', async () => {

@@ -1,4 +1,5 @@
 // Retries: when, how often, how long apart.
+import { getEventListeners } from 'node:events';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
@@ -46,6 +47,7 @@ describe('withRetries', () => {
       signal,
     });
     expect(await result).toBe('done');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
     attempts = 0;
     await expect(withRetries(() => (attempts++, Promise.reject(busy)), { retry, signal })).rejects.toBe(busy);
     expect(attempts).toBe(3);
