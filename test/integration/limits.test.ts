@@ -155,4 +155,13 @@ describe('upload_timeout_seconds with a backend that answers nothing', () => {
       expect(await bucket.stored.listOpenUploads()).toEqual([]);
     },
   );
+
+  test('an upload whose client leaves once it has sent all of it is given up', async () => {
+    const connection = await beginUpload('left', 1000);
+    await connection.write(Buffer.alloc(1000));
+    await waitFor(async () => (await bucket.proxy.health()).lentBytes > 0);
+    connection.destroy();
+    await bucket.proxy.waitUntilIdle(10_000);
+    expect(await bucket.stored.listKeys('left')).toEqual([]);
+  });
 });

@@ -132,8 +132,10 @@ describe('early refusal', () => {
   test.each([
     ['without a token', 1024 * 1024 * 1024, 401],
     ['over the largest object', 6 * 1024 ** 4, 413],
-  ])('%s reaches a client that goes on sending', async (name, lengthBytes, status) => {
+  ])('%s reaches a client that goes on sending, on a connection that has served', async (name, lengthBytes, status) => {
     const connection = await open();
+    await connection.write(head('PUT', `${prefix}/served`, [authorization(), 'Content-Length: 2']) + 'ok');
+    expect((await connection.readAnswer()).status).toBe(200);
     const fields = [...(status === 401 ? [] : [authorization()]), `Content-Length: ${lengthBytes}`];
     await connection.write(head('PUT', `${prefix}/refused`, fields));
     // As many clients do: first the body, then a look at the answer. A connection that was reset meanwhile has lost it.
@@ -180,7 +182,8 @@ describe('Expect: 100-continue', () => {
     const first = await connection.readAnswer();
     const answer = first.status === 100 ? await connection.readAnswer() : first;
     expect(answer.status).toBe(401);
-    connection.destroy();
+    await connection.closed;
+    expect(connection.unread()).toBe('');
   });
 });
 
@@ -190,6 +193,7 @@ describe('one connection', () => {
     const uploadId = /<UploadId>(?<id>[^<]+)</u.exec(created.body)?.groups?.['id'] ?? '';
     const connection = await open();
     const statuses: number[] = [];
+    const bodies: string[] = [];
     for (const [method, path, fields] of [
       ['HEAD', '/health', []],
       ['HEAD', prefix, [authorization()]],
@@ -199,9 +203,13 @@ describe('one connection', () => {
       ['GET', '/health', []],
     ] as const) {
       await connection.write(head(method, path, [...fields, 'Content-Length: 0']));
-      statuses.push((await connection.readAnswer()).status);
+      const { status, body } = await connection.readAnswer();
+      statuses.push(status);
+      if (method !== 'GET') bodies.push(body);
     }
     expect(statuses).toEqual([200, 200, 405, 401, 204, 200]);
+    // What a client does not expect after a HEAD it would take for the next answer.
+    expect(bodies.join('')).toBe('');
     connection.destroy();
   });
 
