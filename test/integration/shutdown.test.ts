@@ -75,6 +75,29 @@ test('an upload that does not end within drain_seconds is aborted and leaves not
   await proxy.stop();
 });
 
+test('while an upload is finished, connections that are open are told no, and closed', async () => {
+  const proxy = await startWith(30);
+  const [ready, late] = await Promise.all([openRawConnection(proxy.url), openRawConnection(proxy.url)]);
+  const connection = await beginUpload(proxy, { key: 'last', lengthBytes: 10, sentBytes: 5 });
+  proxy.terminate();
+  await waitFor(async () => proxy.logs().includes('"stopping"'));
+  await ready.write('GET /ready HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n');
+  const notReady = await ready.readAnswer();
+  expect([notReady.status, notReady.headers.get('connection')]).toEqual([503, 'close']);
+  const fields = ['Host: a', `Authorization: Bearer ${await createToken()}`, 'Content-Length: 1'];
+  await late.write(`PUT ${prefix}/late HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\nx`);
+  const refused = await late.readAnswer();
+  expect(refused.status).toBe(503);
+  expect(refused.body).toContain('<Code>ServiceUnavailable</Code>');
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+  await Promise.all([ready.closed, late.closed]);
+  await connection.write(Buffer.alloc(5));
+  expect((await connection.readAnswer()).status).toBe(200);
+  expect(await proxy.ended).toEqual({ code: 0, signal: null });
+  expect(await stored.listKeys('la')).toEqual(['last']);
+  await proxy.stop();
+});
+
 test('with nothing under way, idle connections do not hold it up', async () => {
   const proxy = await startWith(600);
   const idle = await openRawConnection(proxy.url);
