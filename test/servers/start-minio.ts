@@ -3,7 +3,8 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { startS3Server, type S3Server } from './start-s3-server.ts';
 
-export function startMinio(): Promise<S3Server> {
+/** @param env settings beside those that every test has. */
+export function startMinio(env: Readonly<Record<string, string>> = {}): Promise<S3Server> {
   return startS3Server('minio', (folder, port, { accessKey, secretKey, region }) => {
     const data = path.join(folder, 'data');
     mkdirSync(data);
@@ -15,6 +16,7 @@ export function startMinio(): Promise<S3Server> {
         MINIO_REGION: region,
         MINIO_BROWSER: 'off',
         MINIO_UPDATE: 'off',
+        ...env,
       },
       healthPath: '/minio/health/live',
     };
