@@ -236,6 +236,18 @@ describe('one clear error, nothing left', () => {
     await expectFailed(large, /<Code>(InternalError|ServiceUnavailable)<\/Code>/u);
   });
 
+  test('the client is told when the upload has been aborted, not before', async () => {
+    const before = backend.seen.length;
+    backend.setFault((request) => {
+      if (is(request, 'UploadPart')) return { kind: 'answer', status: 403, code: 'AccessDenied' };
+      return request.operation === 'AbortMultipartUpload' ? { kind: 'late-answer', ms: 500 } : undefined;
+    });
+    await upload(large);
+    const aborting = backend.seen.slice(before).find(({ operation }) => operation === 'AbortMultipartUpload');
+    // Timers may be early by a millisecond or so.
+    expect(Date.now() - (aborting?.atMs ?? Infinity)).toBeGreaterThanOrEqual(490);
+  });
+
   test('the abort fails too, for a while: it is tried until it is done', async () => {
     const down: Fault = { kind: 'answer', status: 503, code: 'SlowDown' };
     backend.setFault((request) =>
