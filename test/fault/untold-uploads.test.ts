@@ -1,4 +1,5 @@
-// Clients that leave during their own CreateMultipartUpload: nobody will ever have the id that the backend answers.
+// Clients that leave during CreateMultipartUpload, their own or that of a large PUT: nobody will ever have the id that the backend
+// answers.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { FaultyBackend, SeenRequest } from '../support/faulty-backend.ts';
 import { startFaultyBucket } from '../support/faulty-bucket.ts';
@@ -18,10 +19,11 @@ afterEach(async () => {
 });
 
 /** The client leaves when the upload is open at the backend, but the backend has not said so yet. */
-async function leaveWhileCreating(key: string): Promise<void> {
+async function leaveWhileCreating(key: string, { isPut = false } = {}): Promise<void> {
   const connection = await openRawConnection(bucket.proxy.url);
-  const fields = ['Host: a', `Authorization: Bearer ${bucket.token}`, 'Content-Length: 0'];
-  await connection.write(`POST ${prefix}/${key}?uploads HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
+  const [method, query, lengthBytes] = isPut ? ['PUT', '', 100_000_000] : ['POST', '?uploads', 0];
+  const fields = ['Host: a', `Authorization: Bearer ${bucket.token}`, `Content-Length: ${lengthBytes}`];
+  await connection.write(`${method} ${prefix}/${key}${query} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
   await waitFor(async () => (await bucket.stored.listOpenUploads(key)).length === 1);
   connection.destroy();
 }
@@ -36,6 +38,14 @@ test('an upload whose client has left before it was told the id is aborted', asy
   await leaveWhileCreating('left');
   await waitUntilGone('left');
   expect(backend.seen.map(({ operation }) => operation)).toContain('AbortMultipartUpload');
+});
+
+test('so is that of a large PUT', async () => {
+  backend.setFault((seen) => (isCreate(seen) ? { kind: 'late-answer', ms: 500 } : undefined));
+  await leaveWhileCreating('left-put', { isPut: true });
+  await waitUntilGone('left-put');
+  await bucket.proxy.waitUntilIdle();
+  expect(await bucket.stored.listKeys('left-put')).toEqual([]);
 });
 
 test('also when the backend refuses the abort at first', async () => {

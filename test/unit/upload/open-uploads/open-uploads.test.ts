@@ -8,12 +8,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createFilesystemStorage } from '../../../../src/storage/filesystem/filesystem-storage.ts';
 import { createS3Storage } from '../../../../src/storage/s3/s3-storage.ts';
 import type { Storage } from '../../../../src/storage/storage.ts';
 import { createOpenUploads, type OpenUploads } from '../../../../src/upload/open-uploads/open-uploads.ts';
 import type { JournalEntry } from '../../../../src/upload/open-uploads/upload-journal.ts';
+import { waitFor } from '../../../support/wait-for.ts';
 
 const never = new AbortController().signal;
 let folder: string;
@@ -194,6 +195,21 @@ describe('an upload that was aborted', () => {
     await openUploads.sweep();
     expect(events.at(-1)).toBe(`swept ${upload.uploadId}`);
   });
+});
+
+test('an upload that is left only after the start is found by looking again', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    await start(() => storage);
+    await openUploads.sweep();
+    const upload = await openUpload('a');
+    await leave([upload]);
+    vi.advanceTimersByTime(60_000);
+    await waitFor(async () => events.length > 0);
+    expect(events).toEqual([`swept ${upload.uploadId}`]);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('a sweep that is asked for while one is under way is that one', async () => {
