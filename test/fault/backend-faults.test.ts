@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import type { BackendOperation, Fault, FaultyBackend, SeenRequest } from '../support/faulty-backend.ts';
 import { startFaultyBucket } from '../support/faulty-bucket.ts';
-import type { ProxiedBucket } from '../support/proxied-bucket.ts';
+import { prefix, type ProxiedBucket } from '../support/proxied-bucket.ts';
 import { createRandomBody, type RandomBody } from '../support/random-body.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -179,6 +179,27 @@ describe('tried again', () => {
       request.operation === 'UploadPart' && request.attempt === 1 ? faults['answers 500'] : undefined,
     );
     await expectStored(large);
+  });
+
+  test("every call of a client's own multipart upload fails once", async () => {
+    const down = faults['answers 500'];
+    backend.setFault((request) => (request.attempt === 1 ? down : undefined));
+    const send = async (method: string, query: string, body?: string): Promise<Answer> => {
+      const answer = await bucket.send({ method, path: `${prefix}/${key}?${query}`, ...(body && { body }) });
+      expect(answer.status).toBe(method === 'DELETE' ? 204 : 200);
+      return answer;
+    };
+    const create = async (): Promise<string> => {
+      const { body } = await send('POST', 'uploads');
+      return `uploadId=${encodeURIComponent(/<UploadId>(?<id>[^<]+)/u.exec(body)?.groups?.['id'] ?? '')}`;
+    };
+    const upload = await create();
+    const part = await send('PUT', `partNumber=1&${upload}`, 'part');
+    expect((await send('GET', upload)).body).toContain('<PartNumber>1</PartNumber>');
+    const list = `<Part><PartNumber>1</PartNumber><ETag>${part.headers.etag ?? ''}</ETag></Part>`;
+    await send('POST', upload, `<CompleteMultipartUpload>${list}</CompleteMultipartUpload>`);
+    expect((await bucket.stored.readBytes(key)).toString()).toBe('part');
+    await send('DELETE', await create());
   });
 
   test('idle keep-alive connections are closed without a warning', async () => {
