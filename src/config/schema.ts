@@ -194,15 +194,30 @@ export function findEffectivePrefix(entry: { name: string; path_prefix?: string 
   return entry.path_prefix ?? (entry.name.includes('*') ? undefined : `/${entry.name}`);
 }
 
+/** Where an entry's buckets are, and who asks for them. */
+function storageOf(entry: z.output<typeof bucket> | undefined): string {
+  const { s3: service, filesystem } = entry ?? {};
+  return JSON.stringify([filesystem?.root, service?.endpoint, service?.region, service?.access_key]);
+}
+
 const buckets = z
   .array(bucket)
   .min(1)
   .superRefine(
     (entries, context) => {
       const seen = new Map<string, number>();
+      const named = new Map<string, number>();
       for (const [index, entry] of entries.entries()) {
         const routed = routedBucket.safeParse(entry);
         if (!routed.success) continue;
+        const { name } = routed.data;
+        const namesake = named.get(name) ?? index;
+        named.set(name, namesake);
+        // By its name an upload that was left open is found again, to be aborted.
+        if (storageOf(entry) !== storageOf(entries[namesake])) {
+          const message = `buckets[${namesake}] has this name, and another storage`;
+          context.addIssue({ code: 'custom', path: [index, 'name'], message });
+        }
         const route = findEffectivePrefix(routed.data) ?? routed.data.name;
         const earlier = seen.get(route);
         if (earlier === undefined) seen.set(route, index);

@@ -134,6 +134,22 @@ describe('prefixes', () => {
     expect(two('name: "a-*"', 'name: "a-*"')).toEqual([{ ...fault, path: 'buckets[1].name' }]);
   });
 
+  test('buckets of one name have one storage', () => {
+    const named = (storages: readonly string[]) =>
+      faultsOf(
+        `buckets:\n${storages.map((storage, i) => `  - { name: aaa, path_prefix: /${i}, ${storage}, auth: { ${jwt} } }\n`).join('')}`,
+      );
+    expect(named(['s3: { bucket: one-a }', 's3: { bucket: two-b }', 's3: { region: us-east-1 }'])).toEqual([]);
+    expect(named(['filesystem: { root: ./a }', 'filesystem: { root: ./a }'])).toEqual([]);
+    const fault = { path: 'buckets[1].name', line: 3, message: 'buckets[0] has this name, and another storage' };
+    for (const other of ['s3: { endpoint: "http://host" }', 's3: { region: eu-west-1 }', 'filesystem: { root: ./a }'])
+      expect(named(['s3: {}', other])).toEqual([fault]);
+    expect(named(['filesystem: { root: ./a }', 'filesystem: { root: ./b }'])).toEqual([fault]);
+    expect(named(['s3: { access_key: one-key, secret_key: s }', 's3: { access_key: two-key, secret_key: s }'])).toEqual(
+      [fault],
+    );
+  });
+
   test('a pattern has none', () => {
     const text = `buckets: [{ name: "a-*", path_prefix: /a, s3: {}, auth: { ${jwt} } }]`;
     expect(pathsOf(text)).toEqual(['buckets[0].path_prefix']);
