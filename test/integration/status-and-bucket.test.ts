@@ -19,6 +19,7 @@ test.each(['/health', '/ready', '/'])('GET %s: JSON without credentials', async 
   expect(answer.headers['content-type']).toMatch(/^application\/json/u);
   expect(JSON.parse(answer.body)).toBeTypeOf('object');
   expect(answer.body).not.toContain(bucket.stored.bucket);
+  expect(answer.headers['x-amz-request-id']).toBeTruthy();
 });
 
 test.each([

@@ -1,10 +1,11 @@
-// A file that takes no bytes: the failure is told at once, and no chunk is lost.
-import { mkdtemp, open, rm, writeFile, type FileHandle } from 'node:fs/promises';
+// A file that takes no bytes, or fewer than it is given: the failure is told at once, and no chunk is lost.
+import { mkdtemp, open, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { writeBody } from '../../../../src/storage/filesystem/write-body.ts';
 import { createCountedBody } from '../../../contract/storage/counted-body.ts';
+import { createRandomBody } from '../../../support/random-body.ts';
 
 const never = new AbortController().signal;
 let folder: string;
@@ -48,4 +49,21 @@ test('gives back a chunk that comes after the end', async () => {
   while (counted.bytesRead < 2000) await new Promise(setImmediate);
   await new Promise(setImmediate);
   expect(counted.chunksReleased).toBe(2);
+});
+
+test('goes on where a write has taken less than it was given, as the last one before a disk is full', async () => {
+  const bytes = createRandomBody('short writes', 100_000).bytes();
+  const target = path.join(folder, 'target');
+  const real = await open(target, 'w');
+  const writev = async (buffers: readonly Uint8Array[], position: number) => {
+    const most = Buffer.concat(buffers).subarray(0, 7001);
+    await real.write(most, 0, most.byteLength, position);
+    return { bytesWritten: most.byteLength };
+  };
+  const short = { writev } as unknown as FileHandle;
+  const body = createCountedBody(bytes, { cuts: [5000, 1, 20_000] });
+  await writeBody(body, short, { maxBytes: 1e9, signal: never });
+  await real.close();
+  expect((await readFile(target)).equals(bytes)).toBe(true);
+  expect(body.chunksOut).toBe(0);
 });
