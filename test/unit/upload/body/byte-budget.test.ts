@@ -39,6 +39,7 @@ describe('lending', () => {
     });
     budget.register(holder('small', slabs[0]!, 10));
     budget.register(holder('large', slabs[1]!, 20));
+    budget.register(holder('medium', slabs[2]!, 15));
     budget.lend();
     expect(dropped).toEqual(['large']);
   });
@@ -81,12 +82,13 @@ describe('reservations', () => {
   test('are granted in turn as earlier ones end', async () => {
     const budget = new ByteBudget(100);
     budget.setReader(noReader);
-    expect(await budget.reserve(50, 1000, never)).toBe(true);
+    expect(await budget.reserve(30, 1000, never)).toBe(true);
     const order: number[] = [];
     const second = budget.reserve(40, 10_000, never).then((granted) => granted && order.push(2));
     const third = budget.reserve(5, 10_000, never).then((granted) => granted && order.push(3));
+    // There is room, but not before those who wait.
     expect(budget.tryReserve(1)).toBe(false);
-    budget.unreserve(50);
+    budget.unreserve(30);
     await Promise.all([second, third]);
     expect(order).toEqual([2, 3]);
   });

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
-import { RequestHeaders } from '../../../../src/http.ts';
+import { RequestHeaders, type Chunk } from '../../../../src/http.ts';
 import type { Payload } from '../../../../src/payload.ts';
 import type { ChecksumAlgorithm } from '../../../../src/storage/storage.ts';
 import type { IncomingBody } from '../../../../src/upload/body/incoming-body.ts';
@@ -99,6 +99,25 @@ test.each([
   ['two trailers', { 'x-amz-trailer': 'x-amz-checksum-crc32,x-amz-checksum-sha1' }, 'InvalidRequest'],
 ])('%s is refused', async (_, fields, code) => {
   expect(await codeOf({ wire: '9\r\n123456789\r\n0\r\n\r\n', fields })).toBe(code);
+});
+
+test('the last of the payload is not handed out before what comes behind it', async () => {
+  const pushed = createPushedBody();
+  const fields = { 'x-amz-decoded-content-length': '9', 'x-amz-trailer': 'x-amz-checksum-crc32' };
+  const headers = new RequestHeaders(Object.entries(fields).flat());
+  const request = { body: pushed.reader } as never;
+  const body = openBody({ request, headers, payload: trailed }, { maxBytes: 1000 });
+  pushed.push(Buffer.from('4\r\n1234\r\n'));
+  const first = await body.next();
+  let last: Chunk | null = null;
+  const handing = body.next().then((chunk) => (last = chunk));
+  pushed.push(Buffer.from('5\r\n56789\r\n0\r\n'));
+  await new Promise(setImmediate);
+  expect(last).toBeNull();
+  pushed.push(Buffer.from(`x-amz-checksum-crc32:${checksums.crc32}\r\n\r\n`), true);
+  const second = await handing;
+  expect([first, second].map((chunk) => Buffer.from(chunk?.bytes ?? []).toString())).toEqual(['1234', '56789']);
+  expect(await body.next()).toBeNull();
 });
 
 test('without x-amz-decoded-content-length the answer is 411', () => {

@@ -375,6 +375,19 @@ describe('a body sent whole', () => {
     expect(await settleMemory(pushed.budget)).toBe(0);
   });
 
+  test('fails at once when the backend refuses it, though its client sends no more', async () => {
+    const bytes = bytesOf(900 * kib);
+    const { pushed, body, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
+    const cause = new S3Error('AccessDenied');
+    const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
+    const sending = sendWhole(() => refused, { body, budget, retry, signal: signal.signal });
+    pushed.push(bytes.subarray(0, 100 * kib));
+    await tick();
+    refuse(cause);
+    await expect(sending).rejects.toBe(cause);
+    expect(await settleMemory(budget)).toBe(0);
+  });
+
   test('asks nothing of the backend when a body of one chunk is wrong', async () => {
     const pushed = createPushedBody({ length: 5 });
     const digests = [{ algorithm: 'md5', base64: 'AAAAAAAAAAAAAAAAAAAAAA==' }] as const;
