@@ -375,6 +375,21 @@ describe('completeMultipartUpload', () => {
   });
 });
 
+test.each([
+  ['is silent', { idleMs: 200, totalMs: 0 }],
+  ['takes too long altogether', { idleMs: 0, totalMs: 200 }],
+])('a backend that %s is given up', { timeout: 5000 }, async (_, timeouts) => {
+  const { storage } = await setUp([() => undefined], { timeouts: { connectMs: 5000, ...timeouts } });
+  const calls = [
+    storage.createMultipartUpload(upload, new Map(), never),
+    storage.abortMultipartUpload(upload, never),
+    storage.listParts(upload, { maxParts: 1, partNumberMarker: 0 }, new Map(), never),
+    storage.completeMultipartUpload(upload, parts, new Map(), never),
+  ];
+  for (const { reason } of (await Promise.allSettled(calls)) as PromiseRejectedResult[])
+    expect(reason).toMatchObject({ code: 'ServiceUnavailable', retryable: true });
+});
+
 describe('credentials of a chain', () => {
   afterEach(() => {
     vi.unstubAllEnvs();
