@@ -1,6 +1,9 @@
 // The S3 backend over TLS, with a certificate made for the test, on a server that takes the end of a stream for the end of a body.
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect, getCACertificates, setDefaultCACertificates } from 'node:tls';
@@ -131,6 +134,29 @@ test('a body that fails midway leaves nothing', async () => {
   await expect(client.send(new HeadObjectCommand({ Bucket: bucket, Key: 'failing' }))).rejects.toMatchObject({
     name: 'NotFound',
   });
+});
+
+test("another host's certificate is not accepted, for a body or for any other call", async () => {
+  const [cert, key] = ['cert.pem', 'key.pem'].map((name) => readFileSync(path.join(folder, name)));
+  const seen: string[] = [];
+  const other = createServer({ cert, key }, (request, response) => {
+    seen.push(request.method ?? '');
+    response.end();
+  });
+  other.listen(0, '127.0.0.2');
+  await once(other, 'listening');
+  const storage = createStorage(`https://127.0.0.2:${(other.address() as AddressInfo).port}`);
+  const object = { bucket, key: 'stolen' };
+  const body = createCountedBody(Buffer.from('secret'));
+  const calls = [
+    storage.putObject(object, new Map(), body, never),
+    storage.createMultipartUpload(object, new Map(), never),
+  ];
+  for (const { reason } of (await Promise.allSettled(calls)) as PromiseRejectedResult[])
+    expect(reason).toMatchObject({ code: 'ServiceUnavailable' });
+  expect(seen).toEqual([]);
+  expect(body.chunksOut).toBe(0);
+  other.close();
 });
 
 test('a certificate that nobody vouches for is not accepted', async () => {
