@@ -90,7 +90,10 @@ describe('a request', () => {
       'x-amz-version-id: v1',
       'X-Amz-Server-Side-Encryption: AES256',
       'x-amz-checksum-crc32: AAAA',
+      'x-amz-expiration: expiry-date="Fri, 01 Jan 2027 00:00:00 GMT", rule-id="a"',
+      'x-amz-object-lock-mode: GOVERNANCE',
       'x-amz-request-id: R1',
+      'x-amz-id-2: host',
       'Server: Internal/1.0',
       'Content-Length: 0\r\n\r\n',
     ].join('\r\n');
@@ -105,6 +108,8 @@ describe('a request', () => {
       'x-amz-version-id': 'v1',
       'x-amz-server-side-encryption': 'AES256',
       'x-amz-checksum-crc32': 'AAAA',
+      'x-amz-expiration': 'expiry-date="Fri, 01 Jan 2027 00:00:00 GMT", rule-id="a"',
+      'x-amz-object-lock-mode': 'GOVERNANCE',
     });
     const sent = Buffer.from(backend.connections[0]?.received() ?? '', 'latin1').toString();
     expect(sent).toMatch(/^PUT \/bucket\/folder\/a%20b HTTP\/1\.1\r\n/);
