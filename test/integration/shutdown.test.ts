@@ -70,6 +70,11 @@ test('an upload that does not end within drain_seconds is aborted and leaves not
   await waitFor(async () => (await stored.listOpenUploads('cut/multipart')).length === 1);
   proxy.terminate();
   await Promise.all([proxy.ended, multipart.closed, single.closed]);
+  for (const connection of [multipart, single]) {
+    const answer = await connection.readAnswer();
+    expect(answer.status).toBe(503);
+    expect(answer.body).toContain('<Code>ServiceUnavailable</Code>');
+  }
   expect(await stored.listKeys('cut/')).toEqual([]);
   expect(await stored.listOpenUploads()).toEqual([]);
   await proxy.stop();
