@@ -125,6 +125,19 @@ test('an upload that two processes find at the same time is told of by one', asy
   await other.close();
 });
 
+test('an upload goes on that the journal cannot take, and is aborted like any other', async () => {
+  await start(() => storage);
+  const [name = ''] = await readdir(journalFolder);
+  const own = path.join(journalFolder, name);
+  await rm(own, { recursive: true });
+  const upload = await openUpload('a');
+  const open = await openUploads.opened('uploads', upload, storage);
+  expect(events).toEqual(['journal failed']);
+  await open.abort();
+  expect(events).toEqual(['journal failed', `aborted ${upload.uploadId}`]);
+  await mkdir(own);
+});
+
 describe('an upload that was aborted', () => {
   let asked: string[];
   /** Fails in the attempts whose numbers, from 1, are given. */
