@@ -51,7 +51,8 @@ export async function openJournal(stateDir: string): Promise<UploadJournal> {
     },
     async close() {
       lock.stop();
-      if (await hasEntries(own)) await lock.release();
+      // Whoever has removed the folder has removed the entries: that is no fault of stopping.
+      if (await hasEntries(own).catch(() => false)) await lock.release();
       else await rm(own, { recursive: true, force: true });
     },
   };
