@@ -1,4 +1,5 @@
 // The calls that carry no body of a client's, made by the AWS SDK; it is loaded at the first of them, so that a start is quick.
+import { pipeline, Readable, Transform } from 'node:stream';
 import type {
   $Command,
   S3Client,
@@ -11,8 +12,12 @@ import type { S3Error } from '../../errors.ts';
 import type { ObjectHeaders } from '../storage.ts';
 import type { CredentialSource } from './credential-source.ts';
 import { checkHeaderField } from './header-field.ts';
+import { MalformedAnswer } from './response-parser.ts';
 import type { S3Credentials } from './sign-request.ts';
 import { BackendRefusal, toS3Error } from './to-s3-error.ts';
+
+/** Far more than a list of 1,000 parts takes, each with all that is known of it. */
+const maxAnswerBytes = 4 * 1024 * 1024;
 
 export type Sdk = typeof import('@aws-sdk/client-s3');
 type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
@@ -156,12 +161,30 @@ function addHeaders<Input extends ServiceInputTypes, Output extends ServiceOutpu
       for (const name of headers.keys()) sent[name] = Buffer.from(sent[name] ?? '').toString('latin1');
       for (const [name, value] of trace?.fields ?? []) sent[name] = value;
       const result = await next(args);
+      boundBody(result.response);
       for (const [name, value] of Object.entries(headersOf(result.response))) answerHeaders.set(name, value);
       trace?.onAnswer?.({ status: statusOf(result.response), requestId: answerHeaders.get('x-amz-request-id') });
       return result;
     },
     { step: 'deserialize', priority: 'low', name: 'encodeObjectHeaders' },
   );
+}
+
+/** The SDK reads an answer whole before it looks at it, however long it is. */
+function boundBody(message: unknown): void {
+  if (typeof message !== 'object' || message === null || !('body' in message)) return;
+  const { body } = message;
+  if (!(body instanceof Readable)) return;
+  let bytes = 0;
+  const bounded = new Transform({
+    transform(chunk: Uint8Array, _, done) {
+      bytes += chunk.byteLength;
+      if (bytes <= maxAnswerBytes) done(null, chunk);
+      else done(new MalformedAnswer('the body of the answer is too long'));
+    },
+  });
+  // Its failure reaches the SDK by the stream itself.
+  message.body = pipeline(body, bounded, () => undefined);
 }
 
 function headersOf(message: unknown): Record<string, string> {

@@ -1,6 +1,6 @@
 // Turns whatever a backend answered or failed with into an S3Error: what the client may know, and the rest as its cause.
 import { isS3ErrorCode, S3Error, type S3ErrorCode } from '../../errors.ts';
-import type { Answer } from './response-parser.ts';
+import { MalformedAnswer, type Answer } from './response-parser.ts';
 
 export interface BackendRefusalOptions {
   readonly status: number;
@@ -134,7 +134,8 @@ const refused = 'The storage refused the request.';
 export function toS3Error(error: unknown): S3Error {
   if (error instanceof S3Error) return error;
   if (error instanceof BackendRefusal) return fromRefusal(error);
-  const refusal = fromSdk(error);
+  // The SDK gives its metadata to whatever goes wrong with an answer.
+  const refusal = error instanceof MalformedAnswer ? undefined : fromSdk(error);
   if (refusal !== undefined) return fromRefusal(refusal);
   if (isFaultOfTheWay(error)) return new S3Error('ServiceUnavailable', { cause: error, retryable: true });
   return new S3Error('InternalError', { cause: error });

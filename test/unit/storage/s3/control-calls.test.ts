@@ -390,6 +390,30 @@ test.each([
     expect(reason).toMatchObject({ code: 'ServiceUnavailable', retryable: true });
 });
 
+test.each([200, 400])(
+  'an answer of status %i that never ends is given up while little of it is held',
+  async (status) => {
+    let sentBytes = 0;
+    const piece = `<Key>${'x'.repeat(64 * 1024)}</Key>`;
+    const { storage } = await setUp([
+      (response) => {
+        response.writeHead(status).write('<ListPartsResult>');
+        const send = (): void => {
+          while (!response.destroyed && sentBytes < 256 * 1024 * 1024) {
+            sentBytes += piece.length;
+            if (!response.write(piece)) return void response.once('drain', send);
+          }
+          response.end();
+        };
+        send();
+      },
+    ]);
+    const listing = storage.listParts(upload, { maxParts: 1, partNumberMarker: 0 }, new Map(), never);
+    await expect(listing).rejects.toMatchObject({ code: 'ServiceUnavailable', retryable: true });
+    expect(sentBytes).toBeLessThan(16 * 1024 * 1024);
+  },
+);
+
 describe('credentials of a chain', () => {
   afterEach(() => {
     vi.unstubAllEnvs();
