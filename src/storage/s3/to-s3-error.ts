@@ -200,15 +200,13 @@ function fromSdk(error: unknown): BackendRefusal | undefined {
   const status = property(metadata, 'httpStatusCode');
   if (typeof status !== 'number') return undefined;
   const headers = property(property(error, '$response'), 'headers');
-  // Without the exception as its cause, whose message is the backend's.
+  // Without the exception as its cause, whose message is the backend's. Elements that the document holds twice are no text.
+  const [name, message] = [textOf(error.name), textOf(error.message)];
   return new BackendRefusal({
     status,
-    code: namedBySdk.test(error.name) || error instanceof SyntaxError ? undefined : error.name,
-    message: error.message,
-    header: (name) => {
-      const value = property(headers, name);
-      return typeof value === 'string' ? value : undefined;
-    },
+    code: name === undefined || namedBySdk.test(name) || error instanceof SyntaxError ? undefined : name,
+    message,
+    header: (field) => textOf(property(headers, field)),
   });
 }
 
@@ -229,6 +227,10 @@ function isFaultOfTheWay(error: unknown): boolean {
   const code = property(error, 'code');
   if (typeof code === 'string' && codeOfTheWay.test(code)) return true;
   return namesOfTheWay.has(error.name);
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 function property(value: unknown, name: string): unknown {
