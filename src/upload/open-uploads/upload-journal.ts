@@ -51,24 +51,29 @@ export async function openJournal(stateDir: string): Promise<UploadJournal> {
     },
     async close() {
       lock.stop();
-      // Whoever has removed the folder has removed the entries: that is no fault of stopping.
-      if (await hasEntries(own).catch(() => false)) await lock.release();
-      else await rm(own, { recursive: true, force: true });
+      const left = await listEntries(own);
+      if (left?.length === 0) await rm(own, { recursive: true, force: true });
+      else await lock.release();
     },
   };
 }
 
 const isEntry = (name: string) => name.endsWith('.json') && name !== 'process.json';
 
-async function hasEntries(folder: string): Promise<boolean> {
-  return (await readdir(folder)).some(isEntry);
+/** @returns undefined when that cannot be told now: then the folder must stay. One that is gone has none. */
+async function listEntries(folder: string): Promise<string[] | undefined> {
+  try {
+    return (await readdir(folder)).filter(isEntry);
+  } catch (error) {
+    return isMissing(error) ? [] : undefined;
+  }
 }
 
 async function readEntries(folder: string): Promise<FoundEntry[]> {
   const found: FoundEntry[] = [];
-  const names = (await readdir(folder).catch(() => [])).filter(isEntry);
-  if (names.length === 0) await rm(folder, { recursive: true, force: true });
-  for (const name of names) {
+  const names = await listEntries(folder);
+  if (names?.length === 0) await rm(folder, { recursive: true, force: true });
+  for (const name of names ?? []) {
     const path = join(folder, name);
     const entry = parseEntry(await readFile(path, 'utf8').catch(() => ''));
     if (entry === undefined) continue;
@@ -76,7 +81,7 @@ async function readEntries(folder: string): Promise<FoundEntry[]> {
       entry,
       remove: async () => {
         if (!(await removeFile(path))) return false;
-        if (!(await hasEntries(folder).catch(() => true))) await rm(folder, { recursive: true, force: true });
+        if ((await listEntries(folder))?.length === 0) await rm(folder, { recursive: true, force: true });
         return true;
       },
     });
@@ -90,10 +95,12 @@ async function removeFile(path: string): Promise<boolean> {
     await unlink(path);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    if (isMissing(error)) return false;
     throw error;
   }
 }
+
+const isMissing = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT';
 
 function parseEntry(text: string): JournalEntry | undefined {
   try {

@@ -3,10 +3,21 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { basename, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { isAbandoned } from '../../../../src/upload/open-uploads/process-lock.ts';
 import { openJournal } from '../../../../src/upload/open-uploads/upload-journal.ts';
+
+/** Names of folders that cannot be listed now. */
+const unreadable = new Set<string>();
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const real = await importOriginal<typeof import('node:fs/promises')>();
+  const list = (folder: string): Promise<string[]> =>
+    unreadable.has(basename(folder))
+      ? Promise.reject(Object.assign(new Error('too many open files'), { code: 'EMFILE' }))
+      : real.readdir(folder);
+  return { ...real, readdir: list };
+});
 
 const entry = { bucketName: 'uploads', bucket: 'backend', key: 'a/ö b', uploadId: 'id-1' };
 let stateDir: string;
@@ -64,6 +75,19 @@ describe('the journal', () => {
     expect(files.filter((name) => name !== 'process.json')).toHaveLength(1);
     const next = await openJournal(stateDir);
     expect((await next.findAbandoned()).map((one) => one.entry.uploadId)).toEqual(['id-2']);
+    await next.close();
+  });
+
+  test('removes no folder that it cannot list', async () => {
+    const journal = await openJournal(stateDir);
+    const [own = ''] = await readdir(join(stateDir, 'open-uploads'));
+    await journal.add(entry);
+    unreadable.add(own);
+    await journal.close();
+    const next = await openJournal(stateDir);
+    expect(await next.findAbandoned()).toEqual([]);
+    unreadable.clear();
+    expect((await next.findAbandoned()).map((one) => one.entry)).toEqual([entry]);
     await next.close();
   });
 });
