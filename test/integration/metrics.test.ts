@@ -1,6 +1,6 @@
 // A scripted day: after each event exactly the counters have grown that it implies, and all that dashboard and alerts name is there.
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
@@ -15,6 +15,7 @@ import {
   alertExpressions,
   dashboardExpressions,
   groupLabelsOf,
+  observabilityFolder,
   selectorsOf,
 } from '../support/observability-examples.ts';
 import { s3Config } from '../support/proxied-bucket.ts';
@@ -28,6 +29,7 @@ import { createToken, jwtSecret, startProxy, type RunningProxy } from '../suppor
 import { waitFor } from '../support/wait-for.ts';
 
 const MiB = 1024 * 1024;
+const maxConcurrentUploads = 8;
 const alice: ClientCredential = {
   accessKey: 'AKIDALICE',
   secretKey: 'a-secret-key-of-alice-1234',
@@ -87,7 +89,9 @@ async function startDayProxy(): Promise<RunningProxy> {
   return startProxy({
     folder,
     config: {
-      server: { limits: { memory_budget: '32MiB', queue_timeout_seconds: 60 } },
+      server: {
+        limits: { memory_budget: '32MiB', max_concurrent_uploads: maxConcurrentUploads, queue_timeout_seconds: 60 },
+      },
       buckets: [
         { name: 'uploads', s3, auth: { jwt, sigv4 }, upload },
         { name: 'policed', s3, auth: { jwt }, authz: { opa: { url: opa.url } } },
@@ -254,12 +258,31 @@ test('a backend that fails and is tried again, and one that goes on failing', as
   expect(retries).toBeGreaterThanOrEqual(2);
 });
 
-/** Sends the head of a body of 30 MiB, and so many bytes of it, which have arrived then. */
-async function beginUpload(key: string, bytes: number): Promise<RawConnection> {
+test('a refusal of the backend whose code nobody knows is counted as Other, whatever it says', async () => {
+  for (const code of ['KMS.NotFoundException', 'KMS.DisabledException']) {
+    failing('PutObject', 9, code, 400);
+    expect(await put(`/uploads/${code}`)).toBe(400);
+  }
+  expect(await grown()).toEqual({
+    'uploads{uploads,PutObject,refused}': 2,
+    'auth_requests{uploads,jwt,success}': 2,
+    'errors{uploads,Other}': 2,
+    'backend_errors{uploads,Other}': 2,
+  });
+  expect((await scrape(proxy.metricsUrl)).text).not.toContain('KMS');
+});
+
+async function sendHead(key: string, framing: string): Promise<RawConnection> {
   const connection = await openRawConnection(proxy.url);
   const { authorization } = await as();
-  const fields = ['Host: a', `Authorization: ${authorization}`, `Content-Length: ${30 * MiB}`];
+  const fields = ['Host: a', `Authorization: ${authorization}`, framing];
   await connection.write(`PUT /uploads/${key} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
+  return connection;
+}
+
+/** Sends the head of a body of 30 MiB, and so many bytes of it, which have arrived then. */
+async function beginUpload(key: string, bytes: number): Promise<RawConnection> {
+  const connection = await sendHead(key, `Content-Length: ${30 * MiB}`);
   await connection.write(Buffer.alloc(bytes, 1));
   await waitFor(async () => (await growth('mizuchi_received_bytes_total', { bucket: 'uploads' })) === bytes);
   return connection;
@@ -356,7 +379,35 @@ test('an identity provider whose keys are had, and then not', async () => {
   await waitFor(async () => (await age()) > old);
 });
 
+test('connections, and uploads that wait for a slot', async () => {
+  const gauge = async (name: string): Promise<number> => (await scrape(proxy.metricsUrl)).sum(name);
+  await waitFor(async () => (await gauge('mizuchi_connections')) === 0);
+  const first = await Promise.all(
+    Array.from({ length: maxConcurrentUploads }, (_, index) => sendHead(`slots/${index}`, 'Content-Length: 1')),
+  );
+  await waitFor(async () => (await gauge('mizuchi_uploads_in_flight')) === maxConcurrentUploads);
+  const last = await sendHead('slots/last', 'Content-Length: 1');
+  await waitFor(async () => (await gauge('mizuchi_uploads_queued')) === 1);
+  expect(await gauge('mizuchi_uploads_in_flight')).toBe(maxConcurrentUploads);
+  expect(await gauge('mizuchi_requests_in_flight')).toBe(maxConcurrentUploads + 1);
+  expect(await gauge('mizuchi_connections')).toBe(maxConcurrentUploads + 1);
+  for (const connection of [...first, last]) await connection.write('x');
+  for (const connection of [...first, last]) {
+    expect((await connection.readAnswer()).status).toBe(200);
+    connection.destroy();
+  }
+  expect(await gauge('mizuchi_uploads_queued')).toBe(0);
+  expect(await growth('mizuchi_wait_seconds_total', { bucket: 'uploads', reason: 'slot' })).toBeGreaterThan(0);
+  await waitFor(async () => (await gauge('mizuchi_connections')) === 0);
+});
+
 test('bodies that wait for memory', async () => {
+  const first = await sendHead('unknown/first', 'Transfer-Encoding: chunked');
+  await first.write(`${MiB.toString(16)}\r\n${'x'.repeat(MiB)}\r\n`);
+  await waitFor(async () => (await scrape(proxy.metricsUrl)).sum('mizuchi_memory_reserved_bytes') >= 5 * MiB);
+  await first.write('0\r\n\r\n');
+  expect((await first.readAnswer()).status).toBe(200);
+
   const bodies = Array.from({ length: 8 }, (_, index) =>
     put(`/uploads/unknown/${index}`, [Buffer.alloc(9 * MiB, index)]),
   );
@@ -371,6 +422,15 @@ test('bodies that wait for memory', async () => {
   expect(after.sum('mizuchi_memory_budget_bytes')).toBe(32 * MiB);
   expect(after.sum('mizuchi_memory_reserved_bytes')).toBe(0);
   await waitFor(async () => (await scrape(proxy.metricsUrl)).sum('mizuchi_memory_lent_bytes') === 0);
+});
+
+test('a journal that cannot be written is counted, and the upload goes on', async () => {
+  const [journal = ''] = await readdir(path.join(folder, 'state/open-uploads'));
+  const there = path.join(folder, 'state/open-uploads', journal);
+  await rename(there, `${there}-away`);
+  expect(await put('/uploads/unwritten', Buffer.alloc(6 * MiB))).toBe(200);
+  await rename(`${there}-away`, there);
+  expect(await grown()).toMatchObject({ 'uploads{uploads,PutObject,success}': 1, 'journal_failures{}': 1 });
 });
 
 test('what is written is in order for promtool, and holds nothing of the clients', async () => {
@@ -404,6 +464,15 @@ test('every metric, label and value that dashboard and alerts name is in the scr
     return [...absent.map(({ metric }) => `${of}: ${metric}`), ...unknown.map((label) => `${of}: by ${label}`)];
   });
   expect(missing).toEqual([]);
+});
+
+test('every metric that the README names is in the scrape', async () => {
+  const { text } = await scrape(proxy.metricsUrl);
+  const inScrape = new Set(Array.from(text.matchAll(/^# TYPE (?<name>\w+) /gmu), ({ groups }) => groups?.['name']));
+  const readme = await readFile(path.join(observabilityFolder, '../../README.md'), 'utf8');
+  const named = selectorsOf(readme).map(({ metric }) => metric);
+  expect(named.length).toBeGreaterThan(inScrape.size / 2);
+  expect(named.filter((name) => !inScrape.has(name))).toEqual([]);
 });
 
 test('every expression of the dashboard is PromQL', async () => {

@@ -113,6 +113,16 @@ test('a request that was refused at the edge is an upload that failed', () => {
   expect(valueOf(counters.read(), 'mizuchi_uploads_total', ended)).toBe(1);
 });
 
+test('what is left behind in a bucket that is configured no more is counted too', () => {
+  const counters = createCounters();
+  for (const bucketName of [bucket, 'gone', 'gone']) counters.abortFailed({ bucketName });
+  for (const bucketName of [bucket, bucket, 'gone']) counters.swept({ bucketName });
+  const counted = (name: string, labels: object): number[] =>
+    [bucket, '-'].map((of) => valueOf(counters.read(), name, { bucket: of, ...labels }));
+  expect(counted('mizuchi_multipart_abort_failures_total', {})).toEqual([1, 2]);
+  expect(counted('mizuchi_multipart_uploads_total', { status: 'swept' })).toEqual([2, 1]);
+});
+
 test('keys are as old as those of the worker that had them last, unless that one is silent', async () => {
   const [idle, busy] = [createCounters(), createCounters()];
   await delay(50);
