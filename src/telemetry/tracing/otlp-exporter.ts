@@ -16,7 +16,7 @@ const concurrencyLimit = 1_000_000;
 /** Told of spans that a collector has not kept although it took the batch, before that batch is said to be exported. */
 export type OnRejected = (spans: number, reason: string) => void;
 
-/** @returns what makes an exporter, of the one protocol that is configured: the other's package is not loaded. */
+/** @returns what makes an exporter, of the protocol that is configured. */
 export async function prepareExporter(config: OtlpConfig): Promise<(onRejected: OnRejected) => SpanExporter> {
   const create = config.protocol === 'grpc' ? await prepareGrpc(config) : await prepareHttp(config);
   return (onRejected) => {
