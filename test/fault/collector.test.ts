@@ -9,6 +9,7 @@ import { startRotel, type Collector } from '../servers/start-rotel.ts';
 import type { S3Server } from '../servers/start-s3-server.ts';
 import { answerWith, passOnTo, startRecorder, type Recorder } from '../support/recorder.ts';
 import { createBucket, type BucketView } from '../support/s3-client.ts';
+import { scrape } from '../support/scrape.ts';
 import { sendRequest } from '../support/send-request.ts';
 import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { spansOf } from '../support/traces.ts';
@@ -16,6 +17,8 @@ import { waitFor } from '../support/wait-for.ts';
 
 const uploads = 200;
 const inFlight = 8;
+/** The request, who it is, and the backend's call. */
+const spansOfUpload = 3;
 const bodyOf = (key: string): string => `the body of ${key}`;
 const awayMessage = 'spans cannot be exported';
 const backMessage = 'spans are exported again';
@@ -46,7 +49,6 @@ function start(otlp: object, batch: object = {}): Promise<RunningProxy> {
   const { endpoint, region, accessKey, secretKey } = store;
   return startProxy({
     config: {
-      metrics: { enabled: false },
       tracing: {
         enabled: true,
         otlp: { timeout_seconds: 1, ...otlp },
@@ -97,6 +99,13 @@ async function upload(
 
 const timesLogged = (proxy: RunningProxy, message: string): number => proxy.logs().split(message).length - 1;
 
+/** What has become of all spans. */
+async function spanCounts({ metricsUrl }: RunningProxy): Promise<Record<'exported' | 'dropped' | 'failed', number>> {
+  const read = await scrape(metricsUrl);
+  const count = (result: string): number => read.sum('mizuchi_trace_spans_total', { result });
+  return { exported: count('exported'), dropped: count('dropped'), failed: count('failed') };
+}
+
 async function haveArrived(traceIds: readonly string[]): Promise<void> {
   await waitFor(async () => {
     const seen = new Set(spansOf(collector).map(({ traceId }) => traceId));
@@ -111,10 +120,12 @@ interface Fault {
 }
 
 const overGrpc = (): object => ({ endpoint: collector.grpcUrl });
+const toCollector = (): object => ({ endpoint: collector.httpUrl, protocol: 'http/protobuf' });
 const overHttp = (): object => ({ endpoint: gate.endpoint, protocol: 'http/protobuf' });
 
 const faults: readonly (readonly [name: string, fault: Fault])[] = [
   ['killed, over gRPC', { otlp: overGrpc, begin: () => collector.kill(), end: () => collector.restart() }],
+  ['killed, over HTTP', { otlp: toCollector, begin: () => collector.kill(), end: () => collector.restart() }],
   ['stalled, over gRPC', { otlp: overGrpc, begin: () => collector.suspend(), end: () => collector.resume() }],
   ['stalled, over HTTP', { otlp: overHttp, begin: () => collector.suspend(), end: () => collector.resume() }],
   [
@@ -166,6 +177,8 @@ test('a collector that has no room over gRPC (RESOURCE_EXHAUSTED) is like one th
   const { endpoint, setRefusing } = await startGrpcGate();
   const proxy = await start({ endpoint });
   await haveArrived(await upload(proxy, 'before', 10));
+  // A connection that is cut under a batch would be another fault.
+  await waitFor(async () => (await spanCounts(proxy)).exported === 10 * spansOfUpload);
   setRefusing(true);
   await upload(proxy, 'exhausted', uploads);
   await waitFor(async () => timesLogged(proxy, awayMessage) === 1, 60_000);
@@ -198,6 +211,11 @@ describe.each(faults)('a collector that is %s', (name, fault) => {
     await haveArrived(await upload(proxy, `${prefix}-back`, 10));
     expect(timesLogged(proxy, awayMessage)).toBe(1);
     expect(timesLogged(proxy, backMessage)).toBe(1);
+    // None goes uncounted.
+    await waitFor(async () => {
+      const { exported, dropped, failed } = await spanCounts(proxy);
+      return exported + dropped + failed === (uploads + 10) * spansOfUpload;
+    });
     expect(await proxy.stop()).toEqual({ code: 0, signal: null });
   });
 });
@@ -207,8 +225,11 @@ test('with a collector that takes nothing, memory stays bounded and the process 
   await upload(proxy, 'warm', 1000);
   const peakBytes = await proxy.peakRssBytes();
   collector.suspend();
-  // Nine thousand spans, of which 512 may be kept.
+  const before = await spanCounts(proxy);
   await upload(proxy, 'more', 3000);
+  // 512 spans may wait, and as many be on their way.
+  const { dropped } = await spanCounts(proxy);
+  expect(dropped - before.dropped).toBeGreaterThanOrEqual(3000 * spansOfUpload - 2 * 512);
   expect((await proxy.peakRssBytes()) - peakBytes).toBeLessThan(32 * 1024 * 1024);
   expect(timesLogged(proxy, 'slower than spans are made')).toBe(1);
   expect(await proxy.stop()).toEqual({ code: 0, signal: null });
