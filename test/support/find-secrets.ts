@@ -1,23 +1,28 @@
-// Whether what a program has written holds a secret: one of its configuration, or a token that was made for it.
+// Whether what a program has written holds a secret: one of its configuration, or a token or a signature that was made for it.
 
 /** Settings whose values nobody may read, by name. */
 const secretSettings = /^(?:secret|secret_key|session_token|token|api_token|client_secret|headers)$/u;
 /** Shorter texts stand somewhere by chance. */
 const minChars = 12;
 
-const tokens: string[] = [];
+const credentials = new Map<string, string>();
 
 /** From now on the token may stand nowhere. */
 export function noteToken(token: string): void {
   const [, payload, signature] = token.split('.');
-  for (const piece of [payload, signature]) if (piece !== undefined) tokens.push(piece);
+  for (const piece of [payload, signature]) if (piece !== undefined) credentials.set(piece, 'a token');
+}
+
+/** Nor may the signature. */
+export function noteSignature(signature: string): void {
+  credentials.set(signature, 'a signature');
 }
 
 /** @returns the first words of each secret that stands in the text, and where it is from. */
 export function findSecrets(text: string, config: unknown): string[] {
   const secrets: (readonly [from: string, secret: string])[] = [
     ...secretsOf(config, '').filter(([, secret]) => secret.length >= minChars),
-    ...tokens.map((piece) => ['a token', piece] as const),
+    ...Array.from(credentials, ([secret, from]) => [from, secret] as const),
   ];
   return secrets
     .filter(([, secret]) => text.includes(secret))

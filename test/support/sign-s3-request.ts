@@ -2,6 +2,7 @@
 // in the header or in the query, with the payload hashed, in signed chunks, or not signed at all.
 // Source: Amazon S3 API Reference, "Authenticating Requests (AWS Signature Version 4)".
 import { crc32 } from 'node:zlib';
+import { noteSignature } from './find-secrets.ts';
 import { hmacOf, sha256 } from './sigv4.ts';
 
 export interface ClientCredential {
@@ -82,6 +83,7 @@ export function signS3Request(request: RequestToSign): SignedRequest {
   const seed = signer.sign(
     ['AWS4-HMAC-SHA256', signer.timestamp, signer.scope, sha256Hex(canonicalRequest)].join('\n'),
   );
+  noteSignature(seed);
   const framed = mode.startsWith('STREAMING-') ? frame(request, signer, seed) : Buffer.from(body);
   const authorization = `AWS4-HMAC-SHA256 Credential=${credential.accessKey}/${signer.scope}, SignedHeaders=${names.join(';')}, Signature=${seed}`;
   return { headers: { ...headers, authorization, 'content-length': String(framed.length) }, body: framed };
@@ -144,5 +146,6 @@ export function presignS3Url(url: UrlToPresign): string {
   const signature = signer.sign(
     ['AWS4-HMAC-SHA256', signer.timestamp, signer.scope, sha256Hex(canonicalRequest)].join('\n'),
   );
+  noteSignature(signature);
   return `${path}?${query}&X-Amz-Signature=${signature}`;
 }

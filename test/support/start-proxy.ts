@@ -49,7 +49,7 @@ export interface RunningProxy {
   peakRssBytes(): Promise<number>;
   /** Sends SIGTERM and waits for its end. @throws Error when a secret or a token stands in what it has written. */
   stop(): Promise<ProcessEnd>;
-  /** The folder stays, as after a crash. */
+  /** The folder stays, as after a crash. @throws as `stop`. */
   kill9(): Promise<void>;
   terminate(): void;
 }
@@ -73,6 +73,10 @@ export async function startProxy({ config, ca, folder: givenFolder }: ProxyOptio
     cwd: folder,
     ...(givenFolder === undefined ? { folder } : {}),
   });
+  const searchOutput = (): void => {
+    const found = findSecrets(running.output(), config);
+    if (found.length > 0) throw new Error(`secrets in what the proxy wrote: ${found.join(', ')}`);
+  };
   const url = `${'tls' in server ? 'https' : 'http'}://127.0.0.1:${port}`;
   const get = (route: string) => sendRequest({ url, method: 'GET', path: route, ...(ca === undefined ? {} : { ca }) });
   await waitUntilReady(running, async () => (await get('/ready')).status === 200);
@@ -92,13 +96,13 @@ export async function startProxy({ config, ca, folder: givenFolder }: ProxyOptio
     },
     async stop() {
       const end = await running.stop('SIGTERM', 45_000);
-      const found = findSecrets(running.output(), config);
-      if (found.length > 0) throw new Error(`secrets in what the proxy wrote: ${found.join(', ')}`);
+      searchOutput();
       if (givenFolder === undefined) await rm(folder, { recursive: true, force: true });
       return end;
     },
     async kill9() {
       await running.stop('SIGKILL');
+      searchOutput();
     },
     terminate: () => process.kill(running.pid, 'SIGTERM'),
   };
