@@ -2,10 +2,13 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LoggingConfig } from '../../../../src/config/config.ts';
 import { LineWriter } from '../../../../src/line-writer.ts';
 import { createLog, toggleLevel, type Log } from '../../../../src/log.ts';
+
+const terminal = vi.hoisted(() => ({ isThere: false }));
+vi.mock(import('node:tty'), async (original) => ({ ...(await original()), isatty: () => terminal.isThere }));
 
 let folder: string;
 let fd: number;
@@ -20,11 +23,12 @@ afterEach(() => {
 
 function logAt(
   level: LoggingConfig['level'],
-  format: LoggingConfig['format'] = 'json',
+  format: LoggingConfig['format'] | 'unsaid' = 'json',
   keys: LoggingConfig['keys'] = 'plain',
 ): Log {
   const rest = { keys, subjects: 'hashed', slowUploadMs: 0, auditDestination: undefined } as const;
-  return createLog({ level, format, ...rest }, new LineWriter({ fd, isImmediate: true }));
+  const said = format === 'unsaid' ? undefined : format;
+  return createLog({ level, format: said, ...rest }, new LineWriter({ fd, isImmediate: true }));
 }
 const text = (): string => readFileSync(path.join(folder, 'log'), 'utf8');
 const entries = (): Record<string, unknown>[] =>
@@ -124,4 +128,15 @@ test('an entry that is JSON already has time and level like any other, and is sh
   ]);
   logAt('info', 'pretty').writeEntry('warn', ',"key":"a","n":1.5', 'request');
   expect(text().split('\n')[1]).toMatch(/^\d\d:\d\d:\d\d WARN {2}request key=a n=1\.5$/u);
+});
+
+test.each([
+  ['unsaid', true, false],
+  ['unsaid', false, true],
+  ['json', true, true],
+  ['pretty', false, false],
+] as const)('format %s, at a terminal: %s', (format, isThere, isJson) => {
+  terminal.isThere = isThere;
+  logAt('info', format).info({ key: 'a' }, 'told');
+  expect(text().startsWith('{')).toBe(isJson);
 });
