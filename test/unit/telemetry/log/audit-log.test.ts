@@ -8,7 +8,7 @@ import type { Outcome } from '../../../../src/handle-request.ts';
 import type { Log } from '../../../../src/log.ts';
 import { createAuditLog, type AuditLog } from '../../../../src/telemetry/audit-log.ts';
 import type { RequestFigures } from '../../../../src/telemetry/observer.ts';
-import type { PrivacyRules } from '../../../../src/telemetry/privacy.ts';
+import { createPrivacyRules, type PrivacyRules } from '../../../../src/telemetry/privacy.ts';
 
 let folder: string;
 let file: string;
@@ -105,4 +105,37 @@ test('each line that is lost is counted at once, and said of within a second', (
   audit.close();
   expect(said()).toEqual([1, 2, 1]);
   expect(error.mock.lastCall?.[0]).toMatchObject({ file: '/dev/full', err: { code: 'ENOSPC' } });
+});
+
+test.each([
+  ['plain', 'plain'],
+  ['hashed', 'hashed'],
+  ['off', 'off'],
+  ['plain', 'hashed'],
+  ['off', 'plain'],
+] as const)('keys %s and subjects %s: what is written, and by whom', (keys, subjects) => {
+  const logging = { level: 'info', format: 'json', slowUploadMs: 0, auditDestination: file } as const;
+  const told = { logging: { ...logging, keys, subjects }, server: { stateDir: folder } };
+  const rules = createPrivacyRules(told as unknown as Parameters<typeof createPrivacyRules>[0]);
+  const log = { error } as unknown as Log;
+  const audit = createAuditLog({ destination: file, privacy: rules, log, onLost });
+  const principal = { kind: 'sigv4', subject: 'alice', accessKeyId: 'AKIDALICE' };
+  audit.write(
+    {
+      request: { clientIp: '192.0.2.1' },
+      operation: { name: 'PutObject' },
+      object: { bucket: 'b', key: 'a/key' },
+      principal,
+    } as unknown as Outcome,
+    { uploadId: 'upload-id' } as RequestFigures,
+  );
+  audit.close();
+  const line = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  const shown = { plain: (text: string) => text, hashed: rules.hash, off: () => undefined };
+  const { key, subject, accessKey, clientIp, upload } = line;
+  expect(key).toBe(shown[keys]('a/key'));
+  expect([subject, accessKey, clientIp]).toEqual(['alice', 'AKIDALICE', '192.0.2.1'].map(shown[subjects]));
+  // Whoever knows it could go on with the upload.
+  expect(upload).toBe(rules.hash('upload-id'));
+  expect(upload).toMatch(/^[0-9a-f]{16}$/u);
 });
