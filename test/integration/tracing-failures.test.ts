@@ -72,6 +72,8 @@ test('a bad token: the request is refused, which is no error of the proxy', asyn
     'mizuchi.error_code': 'Unauthorized',
     'http.response.status_code': 401,
   });
+  // Semantic conventions, "HTTP server": of an answer of 4xx it is left out.
+  expect(request?.attributes).not.toHaveProperty('error.type');
 });
 
 test('a refusal of the policy says who has refused, and not why', async () => {
@@ -154,8 +156,13 @@ test('a completion whose answer is lost says what was answered to it, and not to
   const { status, spans } = await trace({ key: 'completed', body: Buffer.alloc(6 * MiB) });
   storeRecorder.setAnswer(passOnTo(store));
   expect(status).toBe(200);
-  expect(storeRecorder.seen.some(({ method, target }) => method === 'HEAD' && target.includes('completed'))).toBe(true);
-  expect(find(spans, 'S3.CompleteMultipartUpload')?.attributes).toMatchObject({
+  const question = storeRecorder.seen.find(({ method, target }) => method === 'HEAD' && target.includes('completed'));
+  const completion = find(spans, 'S3.CompleteMultipartUpload');
+  expect(question?.head).toMatch(
+    new RegExp(`^traceparent: 00-${completion?.traceId}-${completion?.spanId}-01$`, 'imu'),
+  );
+  expect(question?.authorization).not.toContain('traceparent');
+  expect(completion?.attributes).toMatchObject({
     'http.response.status_code': 500,
     'aws.request_id': 'LOSTANSWER',
   });
