@@ -103,7 +103,6 @@ async function serve(config: Config, { isEmbedded }: { isEmbedded: boolean }): P
   if (writesFiles(config)) process.on('SIGHUP', () => proxy.reopenFiles());
   process.send?.(heedsSignals);
 
-  for (const notice of config.notices) log.warn(notice);
   const scheme = config.server.tls === undefined ? 'http' : 'https';
   const { host } = config.server.address;
   const url = `${scheme}://${host.includes(':') ? `[${host}]` : host}:${proxy.port}`;

@@ -162,6 +162,7 @@ async function start(
     handle: createRequestHandler(handlerOptions),
     refuse: createRefusal(handlerOptions),
   });
+  for (const notice of config.notices) log.warn(notice);
   void openUploads.sweep();
   const backends = buckets.flatMap(({ config: bucket, served }) =>
     readinessOf(bucket, served.storage).map((one) => ({ storage: bucket.storage, ...one })),

@@ -376,7 +376,8 @@ test('an embedderâ€™s own logger is told the same, and what it throws is nobodyâ
   const script = path.resolve(import.meta.dirname, '../support/embed-own-log.ts');
   const embedder = startProcess({ command: process.execPath, args: [script], env: {} });
   expect(await embedder.ended).toEqual({ code: 0, signal: null });
-  const [stored, failed, ...rest] = embedder.output().split('\n');
+  const [notice, stored, failed, ...rest] = embedder.output().split('\n');
+  expect(JSON.parse(notice ?? '')).toMatchObject({ level: 40, msg: expect.stringContaining('auth.enabled is false') });
   const common = { program: 'embedder', operation: 'PutObject', key: expect.stringMatching(/^[0-9a-f]{16}$/u) };
   expect(JSON.parse(stored ?? '')).toMatchObject({ ...common, level: 30, msg: 'request', status: 200 });
   const err = { type: 'Error', message: expect.stringMatching(/^E[A-Z]+: [a-z]+$/u), stack: expect.any(String) };
