@@ -46,7 +46,7 @@ export function createStatusRoutes(
   }
 
   return (request) => {
-    const { method, rawPath, rawQuery } = request;
+    const { method, rawPath, rawQuery, headers } = request;
     const page = options.page?.(request);
     if (page !== undefined) return Promise.resolve(page);
     if (method !== 'GET' && method !== 'HEAD') return undefined;
@@ -57,7 +57,7 @@ export function createStatusRoutes(
         return ready();
       case '/':
         // With a query or a signature it is an S3 client's ListBuckets, refused as such.
-        return rawQuery === ''
+        return rawQuery === '' && headers.get('authorization')?.startsWith('AWS') !== true
           ? Promise.resolve(json(200, { name: 'mizuchi-uploadr', version: options.version }))
           : undefined;
       default:

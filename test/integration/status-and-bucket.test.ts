@@ -1,6 +1,7 @@
 // What the proxy says of itself and of its buckets, without touching an object.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startMinio } from '../servers/start-minio.ts';
+import { answeredCode } from '../support/answered-code.ts';
 import { startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
 import { createToken, jwtSecret, startProxy } from '../support/start-proxy.ts';
@@ -20,6 +21,19 @@ test.each(['/health', '/ready', '/'])('GET %s: JSON without credentials', async 
   expect(JSON.parse(answer.body)).toBeTypeOf('object');
   expect(answer.body).not.toContain(bucket.stored.bucket);
   expect(answer.headers['x-amz-request-id']).toBeTruthy();
+});
+
+test.each([
+  ['by its query', '/?x-id=ListBuckets', {}],
+  ['by its signature', '/', { authorization: 'AWS4-HMAC-SHA256 Credential=AKID, SignedHeaders=host, Signature=a' }],
+  ['by an old signature', '/', { authorization: 'AWS AKID:a' }],
+])('who asks for all buckets, %s, is refused', async (_, path, headers: Record<string, string>) => {
+  const answer = await sendRequest({ url: bucket.proxy.url, method: 'GET', path, headers });
+  expect([answer.status, answeredCode(answer)]).toEqual([405, 'MethodNotAllowed']);
+});
+
+test('whoever has a token may ask what this is all the same', async () => {
+  expect((await bucket.send({ method: 'GET', path: '/' })).status).toBe(200);
 });
 
 test.each([
