@@ -97,6 +97,7 @@ async function startDayProxy(): Promise<RunningProxy> {
         { name: 'policed', s3, auth: { jwt }, authz: { opa: { url: opa.url } } },
         { name: 'trusting', s3, auth: { jwt }, authz: { fail_mode: 'open', opa: { url: nobody } } },
         { name: 'keyed', s3, auth: { jwt: { ...jwks, cooldown_seconds: 0.1 } } },
+        { name: 'keyless', s3, auth: { jwt: { ...jwks, jwks_url: `${nobody}/keys` } } },
         { name: 'anybody', s3, auth: { enabled: false } },
       ],
     },
@@ -169,16 +170,21 @@ test('a large upload that the proxy cuts, and one that the client cuts and gives
   expect(await growth('mizuchi_upload_bytes_total', { bucket: 'uploads' })).toBe(12 * MiB + 4);
 });
 
-test('tokens that are wrong, absent, and paths that reach no bucket', async () => {
+test('tokens that are wrong, absent, paths that reach no bucket, and bodies that are not what they should be', async () => {
   const wrong = await as({}, 'another secret of more than 32 bytes!');
   for (const key of ['a', 'b']) expect((await send('PUT', `/uploads/${key}`, wrong, 'x')).status).toBe(401);
   expect((await send('PUT', '/uploads/a', {}, 'x')).status).toBe(401);
   expect((await send('PUT', '/nowhere/a', {}, 'x')).status).toBe(404);
   expect((await send('GET', '/uploads/a', await as())).status).toBe(405);
+  // Of which the backend was sent a part, and is not to blame.
+  const digest = { ...(await as()), 'content-md5': 'AAAAAAAAAAAAAAAAAAAAAA==' };
+  expect((await send('PUT', '/uploads/a', digest, Buffer.alloc(2 * MiB))).status).toBe(400);
   expect(await grown()).toEqual({
-    'uploads{uploads,PutObject,refused}': 3,
+    'uploads{uploads,PutObject,refused}': 4,
     'auth_requests{uploads,jwt,failure}': 2,
+    'auth_requests{uploads,jwt,success}': 1,
     'auth_requests{uploads,none,failure}': 1,
+    'errors{uploads,BadDigest}': 1,
     'errors{uploads,Unauthorized}': 3,
     'errors{uploads,MethodNotAllowed}': 1,
     'errors{-,NoSuchBucket}': 1,
@@ -280,6 +286,18 @@ async function sendHead(key: string, framing: string): Promise<RawConnection> {
   return connection;
 }
 
+test('bytes are counted while they are on their way, and once', async () => {
+  const sent = (): Promise<number> => growth('mizuchi_sent_bytes_total', { bucket: 'uploads' });
+  const received = (): Promise<number> => growth('mizuchi_received_bytes_total', { bucket: 'uploads' });
+  const connection = await sendHead('halves', `Content-Length: ${2 * MiB}`);
+  await connection.write(Buffer.alloc(MiB));
+  await waitFor(async () => (await received()) === MiB && (await sent()) > 0);
+  expect(await sent()).toBeLessThanOrEqual(MiB);
+  await connection.write(Buffer.alloc(MiB));
+  expect((await connection.readAnswer()).status).toBe(200);
+  expect([await received(), await sent()]).toEqual([2 * MiB, 2 * MiB]);
+});
+
 /** Sends the head of a body of 30 MiB, and so many bytes of it, which have arrived then. */
 async function beginUpload(key: string, bytes: number): Promise<RawConnection> {
   const connection = await sendHead(key, `Content-Length: ${30 * MiB}`);
@@ -377,6 +395,16 @@ test('an identity provider whose keys are had, and then not', async () => {
   const old = await age();
   expect(old).toBeGreaterThan(0.5);
   await waitFor(async () => (await age()) > old);
+});
+
+test('an identity provider that is away: it is not the token that is wrong', async () => {
+  const authorization = `Bearer ${providerToken}`;
+  expect((await send('PUT', '/keyless/a', { authorization }, 'x')).status).toBe(503);
+  expect(await grown()).toMatchObject({
+    'uploads{keyless,PutObject,failure}': 1,
+    'auth_requests{keyless,jwt,unavailable}': 1,
+    'errors{keyless,ServiceUnavailable}': 1,
+  });
 });
 
 test('connections, and uploads that wait for a slot', async () => {

@@ -83,6 +83,11 @@ test('waits are counted as each call ends, and those between calls with the requ
     counters.storageCallEnded(started, bucket, call, { ...end, error, isGivenUp: error !== undefined });
   }
   expect(waited()).toEqual([8, 4, 2, 0]);
+  // How long the backend took, which is not what it waited for; nor is it known of one that was given up.
+  const calls = counters.read().find(({ name }) => name === 'mizuchi_backend_request_duration_seconds')?.values;
+  const ofParts = calls?.filter(({ labels }) => labels['operation'] === 'UploadPart');
+  expect(ofParts?.find(({ metricName }) => metricName?.endsWith('_sum'))?.value).toBe(4);
+  expect(ofParts?.find(({ metricName }) => metricName?.endsWith('_count'))?.value).toBe(1);
   const sums = { clientWaitMs: 13_000, backendWaitMs: 4000, memoryWaitMs: 2500, idleMs: 3000 };
   count(counters, { queueMs: 250, reserveMs: 500 }, sums);
   expect(waited()).toEqual([10.5, 4, 2.5, 0.25]);
