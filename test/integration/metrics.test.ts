@@ -245,6 +245,7 @@ test('a backend that fails and is tried again, and one that goes on failing', as
     'backend_retries{uploads,PutObject}': 1,
   });
   expect(await growth('mizuchi_sent_bytes_total', { bucket: 'uploads' })).toBe(1000);
+  expect(await growth('mizuchi_upload_bytes_total', { bucket: 'uploads' })).toBe(500);
   before = await scrape(proxy.metricsUrl);
   failing('UploadPart', 9, 'InternalError', 500);
   expect(await put('/uploads/failed', Buffer.alloc(6 * MiB))).toBeGreaterThanOrEqual(500);
