@@ -41,10 +41,12 @@ export function createMultipartCalls(client: ControlClient): MultipartCalls {
         trace,
       });
       const isTruncated = output.IsTruncated ?? false;
+      const nextPartNumberMarker = isTruncated ? Number(output.NextPartNumberMarker) : undefined;
+      if (Number.isNaN(nextPartNumberMarker)) throw unusable('a list that does not say where it goes on');
       return {
         parts: (output.Parts ?? []).map(toListedPart),
         isTruncated,
-        nextPartNumberMarker: isTruncated ? Number(output.NextPartNumberMarker) : undefined,
+        nextPartNumberMarker,
         storageClass: output.StorageClass,
         checksumAlgorithm: output.ChecksumAlgorithm,
         checksumType: output.ChecksumType,

@@ -469,6 +469,16 @@ describe('listParts', () => {
     const page = await storage.listParts(upload, { maxParts: 2, partNumberMarker: 0 }, new Map(), never);
     expect(page).toMatchObject({ parts: [], isTruncated: false, nextPartNumberMarker: undefined });
   });
+
+  test.each(['', '<NextPartNumberMarker>next</NextPartNumberMarker>'])(
+    'a page that does not say where the next begins is none (%s)',
+    async (marker) => {
+      const page = `<ListPartsResult><IsTruncated>true</IsTruncated>${marker}</ListPartsResult>`;
+      const { storage } = await setUp([reply(200, page)]);
+      const listed = storage.listParts(upload, { maxParts: 2, partNumberMarker: 0 }, new Map(), never);
+      await expect(listed).rejects.toMatchObject({ code: 'ServiceUnavailable', retryable: true });
+    },
+  );
 });
 
 test('abortMultipartUpload', async () => {
