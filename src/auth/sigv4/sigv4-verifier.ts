@@ -24,7 +24,7 @@ import { fromHttpDate, parseTimestamp } from './timestamp.ts';
 /**
  * The body is not looked at: `payload` of what is returned says what it must be.
  * @throws S3Error as http-api has it: AuthorizationHeaderMalformed or AuthorizationQueryParametersError, InvalidAccessKeyId,
- * InvalidToken, RequestTimeTooSkewed, AccessDenied, SignatureDoesNotMatch; InvalidRequest, InvalidArgument, NotImplemented,
+ * RequestTimeTooSkewed, AccessDenied, SignatureDoesNotMatch, InvalidToken; InvalidRequest, InvalidArgument, NotImplemented,
  * InvalidURI.
  */
 export type SigV4Verifier = (request: AuthRequest, signature: PresentedSignature) => Promise<Authentication>;
@@ -54,7 +54,6 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
     const signedAtMs = checkScope(presented, timestamp, config);
     const found = known.get(presented.accessKey);
     if (found === undefined) throw new S3Error('InvalidAccessKeyId');
-    checkSessionToken(found.credential.sessionToken, presented, request.headers);
     const expiresAtMs = checkTime(presented, { timestamp, signedAtMs }, config.maxClockSkewMs);
 
     const { headers, canonical } = canonicalise(request, presented);
@@ -66,6 +65,8 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
       onMismatch?.({ requestId: request.id, canonicalRequest: masked, stringToSign });
       throw new S3Error('SignatureDoesNotMatch');
     }
+    // Not before: whoever knows no more than the access key is not told which token is right.
+    checkSessionToken(found.credential.sessionToken, presented, request.headers);
     if (!config.allowUnsignedPayload) refuseUnsignedPayload(canonical.payloadHash);
     const payload = readPayload(headers, () =>
       startChunkSignatures({ ...key, timestamp, seedSignature: presented.signature }),

@@ -137,17 +137,20 @@ describe.each(forms)('in the %s form', (form, sign) => {
 
   test('a session token', async () => {
     const sessionToken = 'session+token/==';
-    const withToken = (token: string | undefined): AuthRequest => {
-      if (token === undefined) return sign();
+    const withToken = (token: string | undefined, signer: ToPresign = {}): AuthRequest => {
+      if (token === undefined) return sign(signer);
       const given: ToPresign =
         form === 'query' ? { sessionToken: token } : { fields: { 'x-amz-security-token': token } };
-      return sign(given);
+      return sign({ ...signer, ...given });
     };
     const temporary = authenticatorWith({ credentials: [{ accessKey, secretKey, sessionToken, subject: 's' }] });
     expect(await temporary(withToken(sessionToken))).toMatchObject({ principal: { subject: 's' } });
     for (const wrong of [undefined, '', 'other', `${sessionToken}=`]) {
       expect(await codeOf(temporary(withToken(wrong)))).toBe('InvalidToken');
     }
+    // Who has not signed is not told whether it is right.
+    for (const token of [undefined, 'other', sessionToken])
+      expect(await codeOf(temporary(withToken(token, { secretKey: 'wrong' })))).toBe('SignatureDoesNotMatch');
     for (const given of ['', sessionToken]) expect(await codeOf(authenticate(withToken(given)))).toBe('InvalidToken');
   });
 
