@@ -17,6 +17,8 @@ import type { AwsChunkedPayload } from '../../payload.ts';
 const maxLineBytes = 128;
 /** One checksum and one signature come to less than 200. */
 const maxRestBytes = 1024;
+/** Of lines in it that are empty; S3's own examples have two. */
+const maxEmptyLines = 4;
 const lineFeed = 0x0a;
 const emptySha256 = hash('sha256', '');
 
@@ -161,12 +163,20 @@ export class AwsChunkedDecoder {
 
 /**
  * Clients end lines with CRLF, or with LF and an empty line before the signature (as in S3's own example).
- * @throws S3Error MalformedTrailerError for what is no field, and for a field given twice.
+ * @throws S3Error MalformedTrailerError for what is no field, and for a field given twice; InvalidRequest for more empty lines than
+ * anybody sends.
  */
 function parseRest(text: string): Map<string, string> {
   const fields = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    if (line === '' || line === '\r') continue;
+  const lines = text.split('\n');
+  // What follows the last line's end is no line.
+  if (lines.at(-1) === '') lines.pop();
+  let emptyLines = 0;
+  for (const line of lines) {
+    if (line === '' || line === '\r') {
+      if (++emptyLines > maxEmptyLines) throw malformed();
+      continue;
+    }
     const { name = '', value = '' } = trailerLine.exec(line.endsWith('\r') ? line.slice(0, -1) : line)?.groups ?? {};
     const key = name.toLowerCase();
     if (key === '' || fields.has(key)) throw new S3Error('MalformedTrailerError');

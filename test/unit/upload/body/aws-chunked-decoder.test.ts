@@ -140,6 +140,7 @@ describe('refused', () => {
     ['bytes behind the end', `${signedBody}garbage`, signed(5), 'MalformedTrailerError'],
     ['a trailer where none is announced', `${signedBody}a:b\r\n`, signed(5), 'InvalidRequest'],
     ['bytes behind the trailer', `${trailed}garbage`, unsigned(11), 'MalformedTrailerError'],
+    ['empty lines behind the end', `0\r\n${'\r\n'.repeat(5)}`, unsigned(0), 'InvalidRequest'],
     ['a field twice', `0\r\na:1\r\nA:2\r\n\r\n`, unsigned(0), 'MalformedTrailerError'],
     ['a field without a name', `0\r\n:1\r\n\r\n`, unsigned(0), 'MalformedTrailerError'],
     ['an endless trailer', `0\r\na:${'1'.repeat(2000)}\r\n\r\n`, unsigned(0), 'InvalidRequest'],
