@@ -6,6 +6,7 @@ export class SeenBody implements OutgoingBody {
   readonly length: number | undefined;
   readonly checksum: OutgoingBody['checksum'];
   readonly #body: OutgoingBody;
+  /** Of chunks that the backend has taken: those behind which it was given another, and in the end the last one. */
   bytes = 0;
   firstBytesAtMs: number | undefined;
   clientWaitMs = 0;
@@ -17,6 +18,8 @@ export class SeenBody implements OutgoingBody {
   #askedAtMs: number | undefined;
   /** Of the last chunk, until the next is asked for. */
   #givenAtMs: number | undefined;
+  /** Of the last chunk, until the next is given. */
+  #givenBytes = 0;
 
   constructor(body: OutgoingBody) {
     this.#body = body;
@@ -51,19 +54,28 @@ export class SeenBody implements OutgoingBody {
     } else {
       this.#givenAtMs = givenAtMs;
       this.firstBytesAtMs ??= givenAtMs;
-      this.bytes += chunk.bytes.byteLength;
+      this.#takeGiven();
+      this.#givenBytes = chunk.bytes.byteLength;
     }
     return chunk;
   }
 
   sentNothing(): void {
     this.isSent = false;
+    this.#givenBytes = 0;
+    this.firstBytesAtMs = undefined;
   }
 
   /** Adds the wait that the end of the call has cut short. */
   close(nowMs: number): void {
+    this.#takeGiven();
     if (this.#askedAtMs !== undefined) this.clientWaitMs += nowMs - this.#askedAtMs;
     // With its last chunk the body has nothing more to give: the rest is the backend's time for its answer.
     else if (this.#givenAtMs !== undefined && this.bytes !== this.length) this.backendWaitMs += nowMs - this.#givenAtMs;
+  }
+
+  #takeGiven(): void {
+    this.bytes += this.#givenBytes;
+    this.#givenBytes = 0;
   }
 }

@@ -214,8 +214,11 @@ describe('what a line says', () => {
       level: 50,
       msg: 'request failed',
       retries: 1,
+      receivedBytes: 1,
+      sentBytes: 0,
       err: { message: expect.any(String), stack: expect.stringContaining('at ') },
     });
+    expect(line).not.toHaveProperty('firstByteMs');
     expect(Number(line['status'])).toBeGreaterThanOrEqual(500);
   });
 
