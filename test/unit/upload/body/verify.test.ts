@@ -56,6 +56,28 @@ describe('digests', () => {
   });
 });
 
+describe.each([
+  ['as they are', false],
+  ['where the CRC is made for the parts as well', true],
+])('two digests, %s', (_, isCrcMade) => {
+  const expected = checkValues.filter(({ algorithm }) => algorithm === 'md5' || algorithm === 'crc32').toReversed();
+  const end = (digests: readonly ExpectedDigest[]) => () => {
+    const verifier = new Verifier({ length: 9, maxBytes: 9, digests });
+    if (isCrcMade) verifier.makeCrc('crc32', 4);
+    verifier.write(body);
+    verifier.finish();
+  };
+
+  test('are both right', () => {
+    expect(end(expected)).not.toThrow();
+  });
+
+  test.each(['md5', 'crc32'])('a wrong %s alone fails the body', (wrong) => {
+    const spoilt = expected.map((one) => (one.algorithm === wrong ? { ...one, base64: 'wrong' } : one));
+    expect(end(spoilt)).toThrow(expect.objectContaining({ code: 'BadDigest' }));
+  });
+});
+
 describe('lengths', () => {
   test('too few and too many bytes are told apart', () => {
     const short = new Verifier({ length: 10, maxBytes: 100, digests: [] });
