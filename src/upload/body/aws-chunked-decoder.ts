@@ -138,7 +138,7 @@ export class AwsChunkedDecoder {
     if (size > 0) {
       this.#state = 'data';
     } else {
-      if (isSigned) signatures?.verifyChunk(emptySha256, this.#signature);
+      signatures?.verifyChunk(emptySha256, this.#signature);
       this.#state = 'rest';
     }
   }

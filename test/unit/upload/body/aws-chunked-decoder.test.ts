@@ -80,6 +80,13 @@ describe.each([Infinity, 1, 2, 3, 7])('cut into %d bytes', (cutBytes) => {
     ]);
   });
 
+  test('signed chunks without a trailer are all that is shown', () => {
+    const signatures = recordSignatures();
+    const text = signedBody.replace('5;', '0000000000000005;');
+    expect(decode(text, signed(5, signatures), cutBytes)).toEqual({ payload: 'hello', fields: {} });
+    expect(signatures.seen).toEqual([`chunk ${sha256('hello')} ${signatureA}`, `chunk ${sha256('')} ${signatureB}`]);
+  });
+
   test('payload that looks like framing stays payload', () => {
     const inner = '0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n';
     const text = `${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`;
@@ -94,6 +101,14 @@ test("lines of the trailer may end as in S3's own example", () => {
 
 test('signatures are read over where nobody is asked for credentials', () => {
   expect(decode(signedBody, signed(5)).payload).toBe('hello');
+  const trailer = `a:1\r\nx-amz-trailer-signature:${signatureA}\r\n\r\n`;
+  expect(decode(signedBody.slice(0, -2) + trailer, signed(5, undefined, true)).fields).toEqual({ a: '1' });
+});
+
+test('a trailer may be 1024 bytes long', () => {
+  const ofLength = (length: number) => `0\r\na:${'1'.repeat(length - 4)}\r\n`;
+  expect(decode(ofLength(1024), unsigned(0)).fields).toEqual({ a: '1'.repeat(1020) });
+  expect(codeOf(() => decode(ofLength(1025), unsigned(0)))).toBe('InvalidRequest');
 });
 
 test('many chunks in one piece of memory are moved together in it', () => {
@@ -103,6 +118,11 @@ test('many chunks in one piece of memory are moved together in it', () => {
   const payload = new AwsChunkedDecoder(unsigned(70_053)).write(wire);
   expect(Buffer.from(payload).toString()).toBe('a'.repeat(70_000) + 'x'.repeat(50) + 'bbb');
   expect(payload.buffer).toBe(wire.buffer);
+});
+
+test('a line may be cut behind much that came before it', () => {
+  const text = `11170\r\n${'a'.repeat(70_000)}\r\n1\r\nx\r\n0\r\n\r\n`;
+  expect(decode(text, unsigned(70_001), text.indexOf('1\r\nx') + 1).payload).toBe(`${'a'.repeat(70_000)}x`);
 });
 
 test('a wrong signature ends it as soon as its chunk is whole', () => {
@@ -127,8 +147,11 @@ describe('refused', () => {
     ['a size past all numbers', `${'f'.repeat(16)}\r\n`, unsigned(5), 'InvalidRequest'],
     ['a line without an end', '1'.repeat(200), unsigned(5), 'InvalidRequest'],
     ['a line that ends in LF alone', '5\nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
+    ['a line that ends in LF behind something else', '5 \nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
     ['an unknown extension', '5;name=value\r\nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
     ['a signature where none is announced', signedBody, unsigned(5), 'InvalidRequest'],
+    ['a signed size that is no number', `x${signedBody}`, signed(5), 'InvalidRequest'],
+    ['a signature that is too long', signedBody.replace('\r', '0\r'), signed(5), 'InvalidRequest'],
     ['no signature where one is announced', '5\r\nhello\r\n0\r\n\r\n', signed(5), 'InvalidRequest'],
     ['data without a line end', '5\r\nhello0\r\n\r\n', unsigned(5), 'InvalidRequest'],
     ['data longer than its chunk', '4\r\nhello\r\n0\r\n\r\n', unsigned(5), 'InvalidRequest'],
@@ -143,6 +166,8 @@ describe('refused', () => {
     ['empty lines behind the end', `0\r\n${'\r\n'.repeat(5)}`, unsigned(0), 'InvalidRequest'],
     ['a field twice', `0\r\na:1\r\nA:2\r\n\r\n`, unsigned(0), 'MalformedTrailerError'],
     ['a field without a name', `0\r\n:1\r\n\r\n`, unsigned(0), 'MalformedTrailerError'],
+    ['a field whose name holds a space', `0\r\na b:1\r\n\r\n`, unsigned(0), 'MalformedTrailerError'],
+    ['a field whose value holds a space', `0\r\na:1 2\r\n\r\n`, unsigned(0), 'MalformedTrailerError'],
     ['an endless trailer', `0\r\na:${'1'.repeat(2000)}\r\n\r\n`, unsigned(0), 'InvalidRequest'],
     [
       'a signed trailer without its signature',
