@@ -82,7 +82,10 @@ describe('the header form', () => {
   test.each([
     ['nothing behind the scheme', 'AWS4-HMAC-SHA256'],
     ['spaces behind the scheme', 'AWS4-HMAC-SHA256   '],
-    ['a part is missing', `AWS4-HMAC-SHA256 ${credential}, ${signature}`],
+    ['no credential', `AWS4-HMAC-SHA256 ${signedHeaders}, ${signature}`],
+    ['no names', `AWS4-HMAC-SHA256 ${credential}, ${signature}`],
+    ['no signature', `AWS4-HMAC-SHA256 ${credential}, ${signedHeaders}`],
+    ['a part without an equals sign', whole.replace(/Signature=.*/, 'SignatureX')],
     ['a signature twice', `${whole}, ${signature}`],
     ['a credential twice', `${whole}, ${credential}`],
     ['names twice', `${whole}, ${signedHeaders}`],

@@ -309,7 +309,14 @@ describe('the time', () => {
     }
     const other = sent(dated('Fri, 24 May 2013 00:00:01 GMT'));
     expect(await codeOf(authenticate(other))).toBe('SignatureDoesNotMatch');
-    for (const date of ['Fri, 24 May 2013 00:00:00 +0000', '2013-05-24', 'Fri, 99 May 2013 00:00:00 GMT', '']) {
+    for (const date of [
+      'Fri, 24 May 2013 00:00:00 +0000',
+      '2013-05-24',
+      'Fri, 99 May 2013 00:00:00 GMT',
+      'x Fri, 24 May 2013 00:00:00 GMT',
+      'Fri, 24 May 2013 00:00:00 GMT (x)',
+      '',
+    ]) {
       const refusal = await refusalOf(authenticate(sent(dated(date))));
       expect(refusal.code).toBe('AccessDenied');
       expect(refusal.message).toContain('Date or x-amz-date');
@@ -443,7 +450,7 @@ describe('header fields in the query of a presigned URL', () => {
   });
 
   test('are none: then the fields are the request’s own', async () => {
-    const request = signedByQuery({ rawQuery: 'x-id=PutObject' });
+    const request = signedByQuery({ rawQuery: 'x-id=PutObject&not-x-amz-acl=private' });
     expect((await authenticate(request)).headers).toBe(request.headers);
   });
 
@@ -533,6 +540,30 @@ describe('a mismatch', () => {
         /^AWS4-HMAC-SHA256\n20130524T000000Z\n20130524\/us-east-1\/s3\/aws4_request\n[0-9a-f]{64}$/,
       ),
     });
+  });
+
+  test('shows fields and parameters that hold no secret, and those alone', async () => {
+    const shown = {
+      'accept-language': 'en-GB',
+      'amz-sdk-request': 'attempt=1',
+      'content-type': 'text/plain',
+      'if-none-match': 'x',
+      'x-amz-server-side-encryption-customer-key-md5': 'x',
+    };
+    const masked = { 'host-token': 'the-first', 'my-host': 'the-second' };
+    const fields = { 'x-amz-security-token': sessionToken, ...shown, ...masked };
+    expect(await codeOf(loud({ ...signedByHeader({ fields }), method: 'POST' }))).toBe('SignatureDoesNotMatch');
+    const ofHeader = onMismatch.mock.calls[0]?.[0].canonicalRequest;
+    for (const [name, value] of Object.entries(shown)) expect(ofHeader).toContain(`\n${name}:${value}\n`);
+    for (const name of Object.keys(masked)) expect(ofHeader).toContain(`\n${name}:***\n`);
+
+    const plain = ['x-amz-server-side-encryption-customer-key-md5=x', 'x-id=PutObject'];
+    const rawQuery = `my-x-id=the-first&${plain.join('&')}&x-id-token=the-second`;
+    expect(await codeOf(loud({ ...signedByQuery({ rawQuery, sessionToken }), method: 'POST' }))).toBe(
+      'SignatureDoesNotMatch',
+    );
+    const ofQuery = onMismatch.mock.calls[1]?.[0].canonicalRequest.split('\n')[2]?.split('&');
+    expect(ofQuery).toEqual(expect.arrayContaining(['my-x-id=***', 'x-id-token=***', ...plain]));
   });
 
   test('of a part without its upload id, with which anybody could go on with the upload', async () => {
