@@ -159,6 +159,92 @@ describe('a second attempt', () => {
   });
 });
 
+describe('a part of many chunks', () => {
+  const ofCrumbs = (count: number) => {
+    const { part } = setUp();
+    let released = 0;
+    for (let i = 0; i < count; i++) part.append({ bytes: new Uint8Array(1), release: () => released++ });
+    return { part, releases: () => released };
+  };
+
+  test('can be sent again as long as they are not too many to be kept', async () => {
+    for (const [count, isKept] of [
+      [4096, true],
+      [4097, false],
+    ] as const) {
+      const { part, releases } = ofCrumbs(count);
+      part.end();
+      await send(part.startAttempt());
+      expect([part.canBeSent, releases()]).toEqual([isKept, isKept ? 0 : count]);
+      part.close();
+      expect(releases()).toBe(count);
+    }
+  });
+
+  test('refuses to be sent again when it is no longer whole', async () => {
+    const { part } = ofCrumbs(2);
+    await send(part.startAttempt(), 1);
+    part.dropKept();
+    expect(part.canBeSent).toBe(false);
+    expect(() => part.startAttempt()).toThrow('no longer whole');
+  });
+});
+
+test('bytes that lie side by side go as one, but for those that are under way', async () => {
+  const { budget, part } = setUp();
+  const slab = budget.lend();
+  const appendPiece = (from: number, to: number) => {
+    slab.retain();
+    part.append({ bytes: slab.bytes.subarray(from, to), release: () => slab.release() });
+  };
+  const attempt = part.startAttempt();
+  appendPiece(0, 10);
+  appendPiece(10, 30);
+  appendPiece(31, 40);
+  slab.release();
+  const first = await read(attempt);
+  const second = await read(attempt);
+  appendPiece(40, 50);
+  const third = await read(attempt);
+  expect([first, second, third].map(({ bytes }) => [bytes.byteOffset, bytes.byteLength])).toEqual([
+    [0, 30],
+    [31, 9],
+    [40, 10],
+  ]);
+  for (const chunk of [first, second, third]) chunk.release();
+  part.close();
+  expect(budget.lentBytes).toBe(0);
+});
+
+test('who reads a part that has failed learns the first reason, and what still arrives is given back', async () => {
+  const { budget, memory, part } = setUp();
+  const [first, second] = [new Error('first'), new Error('second')];
+  const waiting = part.startAttempt().read();
+  part.fail(first);
+  part.fail(second);
+  await expect(waiting).rejects.toBe(first);
+  await expect(part.startAttempt().read()).rejects.toBe(first);
+  part.close();
+  append(part, budget, 'a');
+  expect([budget.lentBytes, part.appendedBytes, memory.keptBytes]).toEqual([0, 0, 0]);
+});
+
+test('who reads a part that is closed learns that', async () => {
+  const { part } = setUp();
+  const waiting = part.startAttempt().read();
+  part.close();
+  await expect(waiting).rejects.toThrow('closed');
+});
+
+test('its length is that which is announced, or known at the end', () => {
+  const { budget, memory, part } = setUp();
+  append(part, budget, 'ab');
+  expect(part.length).toBeUndefined();
+  part.end();
+  expect([part.length, part.startAttempt().length]).toEqual([2 * slabBytes, 2 * slabBytes]);
+  expect(new HeldPart(memory, 7).startAttempt().length).toBe(7);
+});
+
 test('what is sent while memory is tight is given back, and wakes the upload that waits for it', async () => {
   const { budget, memory, part, lend } = setUp();
   append(part, budget, 'abcd');
