@@ -44,6 +44,58 @@ describe('lending', () => {
     expect(dropped).toEqual(['large']);
   });
 
+  test('is not held up by who keeps what cannot be given back', () => {
+    const budget = new ByteBudget(4 * slabBytes);
+    let asked = 0;
+    budget.register({ keptBytes: 10, dropKept: () => void asked++ });
+    for (let i = 0; i < 3; i++) budget.lend();
+    expect(asked).toBe(1);
+  });
+
+  test('keeps some memory for the next, and gives the rest back when nothing was lent for a minute', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const budget = new ByteBudget(100 * slabBytes);
+      const seen = new Set<Uint8Array>();
+      /** @returns how many of so many slabs are made anew. */
+      const use = (count: number): number => {
+        const known = seen.size;
+        const slabs = Array.from({ length: count }, () => budget.lend());
+        for (const { bytes } of slabs) seen.add(bytes);
+        for (const slab of slabs) slab.release();
+        return seen.size - known;
+      };
+      expect(use(70)).toBe(70);
+      vi.advanceTimersByTime(59_999);
+      expect(use(70)).toBe(0);
+      vi.advanceTimersByTime(59_999);
+      const lent = budget.lend();
+      vi.advanceTimersByTime(1);
+      lent.release();
+      expect(use(70)).toBe(0);
+      vi.advanceTimersByTime(60_000);
+      expect(use(70)).toBe(6);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('wakes who waits for memory once, and nobody who waits no more', () => {
+    const budget = new ByteBudget(4 * slabBytes);
+    const woken: string[] = [];
+    const [wake, forgotten] = [() => void woken.push('woken'), () => void woken.push('forgotten')];
+    const slabs = Array.from({ length: 4 }, () => budget.lend());
+    budget.onceRelieved(wake);
+    budget.onceRelieved(forgotten);
+    budget.forgetRelief(forgotten);
+    slabs[0]?.release();
+    expect(woken).toEqual([]);
+    slabs[1]?.release();
+    slabs[2]?.release();
+    for (let i = 0; i < 3; i++) budget.lend().release();
+    expect(woken).toEqual(['woken']);
+  });
+
   test('stops the readers when nothing is left, and wakes them when something is', () => {
     const budget = new ByteBudget(4 * slabBytes);
     const told: string[] = [];
