@@ -65,19 +65,22 @@ export class UploadMemory implements Holder {
 
   /** Resolves when this upload may take one more chunk: at once while memory is plentiful or less than a window is held. */
   async room(): Promise<void> {
+    let isWaiting = false;
     while (this.#mustWait) {
       if (this.#keptBytes > 0) this.dropKept();
-      if (!this.#mustWait) return;
+      if (!this.#mustWait) break;
       const startedAt = performance.now();
-      this.#budget.waitBegins();
+      // Once, however often it is woken for less than it needs.
+      if (!isWaiting) this.#budget.waitBegins();
+      isWaiting = true;
       await new Promise<void>((resolve) => {
         const wake = () => resolve();
         this.#wake = wake;
         this.#budget.onceRelieved(wake);
       });
       this.#waitedMs += performance.now() - startedAt;
-      this.#budget.waitEnds();
     }
+    if (isWaiting) this.#budget.waitEnds();
   }
 
   get #mustWait(): boolean {

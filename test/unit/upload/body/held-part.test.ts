@@ -7,6 +7,7 @@ import type { OutgoingBody } from '../../../../src/storage/storage.ts';
 import { ByteBudget, slabBytes } from '../../../../src/upload/body/byte-budget.ts';
 import { HeldPart } from '../../../../src/upload/body/held-part.ts';
 import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
+import { tick } from '../../../support/sent-body.ts';
 
 /** A budget of 16 slabs; from 12 on it is tight. */
 function setUp() {
@@ -256,6 +257,44 @@ test('what is sent while memory is tight is given back, and wakes the upload tha
   expect(await send(part.startAttempt(), 4)).toBe('abcd');
   expect(budget.lentBytes).toBe(12 * slabBytes);
   await waiting;
+  expect(memory.waitedMs).toBeGreaterThan(0);
+  expect(memory.waitedMs).toBeLessThan(5000);
+  const { count, ms } = budget.waits;
+  expect(count).toBe(1);
+  await tick();
+  expect(budget.waits.ms).toBe(ms);
+});
+
+test('who holds a window waits for room where memory is tight, and goes on when it is closed', async () => {
+  const { budget, memory, part, lend } = setUp();
+  lend(12);
+  await memory.room();
+  append(part, budget, 'a');
+  let hasRoom = false;
+  const waiting = memory.room().then(() => (hasRoom = true));
+  await tick();
+  expect(hasRoom).toBe(false);
+  memory.close();
+  await waiting;
+});
+
+test('who waits for room gives back what it keeps, and then waits no more', async () => {
+  const { budget, memory, part } = setUp();
+  append(part, budget, 'abcd');
+  await send(part.startAttempt(), 4);
+  expect(budget.tryReserve(8 * slabBytes)).toBe(true);
+  expect([budget.isTight, memory.keptBytes]).toEqual([true, 4 * slabBytes]);
+  await memory.room();
+  expect([budget.lentBytes, memory.keptBytes, budget.waits.count]).toEqual([0, 0, 0]);
+});
+
+test('an upload that is closed twice leaves the place of the next one alone', () => {
+  const { budget, memory } = setUp();
+  const holder = { keptBytes: 0, dropKept: () => undefined };
+  memory.close();
+  const place = budget.register(holder);
+  memory.close();
+  expect(budget.register(holder)).not.toBe(place);
 });
 
 test('a part that must be whole lies in what was set aside only once that is granted, and never makes room', async () => {
