@@ -49,6 +49,22 @@ describe('choosePlan', () => {
     );
   });
 
+  test('takes what is as large as it may be, and cuts it in whole MiB', () => {
+    const huge = { ...usual, multipartThresholdBytes: 10 * gib };
+    expect(choosePlan({ ...huge, length: 5 * gib })).toEqual({ kind: 'put', length: 5 * gib });
+    expect(choosePlan({ ...usual, maxObjectBytes: 10, length: 10 })).toEqual({ kind: 'put', length: 10 });
+    expect(choosePlan({ ...usual, length: 5 * tib })).toMatchObject({ kind: 'multipart', partBytes: 525 * mib });
+    const few = { ...limits, maxParts: 10, maxPartBytes: 5 * mib };
+    expect(
+      choosePlan({ ...usual, partBytes: 5 * mib, limits: few, length: 50 * mib, multipartThresholdBytes: 1 }),
+    ).toMatchObject({
+      partBytes: 5 * mib,
+    });
+    expect(() => choosePlan({ ...usual, partBytes: 5 * mib, limits: few, length: 50 * mib + 1 })).toThrow(
+      expect.objectContaining({ code: 'EntityTooLarge' }),
+    );
+  });
+
   test('refuses what is too large before a byte of it is read', () => {
     expect(() => choosePlan({ ...usual, length: 5 * tib + 1 })).toThrow(
       expect.objectContaining({ code: 'EntityTooLarge' }),

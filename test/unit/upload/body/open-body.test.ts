@@ -5,10 +5,10 @@ import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
 import { RequestHeaders, type Chunk } from '../../../../src/http.ts';
-import type { Payload } from '../../../../src/payload.ts';
+import { plainPayload, type Payload } from '../../../../src/payload.ts';
 import type { ChecksumAlgorithm } from '../../../../src/storage/storage.ts';
 import type { IncomingBody } from '../../../../src/upload/body/incoming-body.ts';
-import { openBody } from '../../../../src/upload/body/open-body.ts';
+import { openBody, type BodyLimits } from '../../../../src/upload/body/open-body.ts';
 import { createPushedBody } from '../../../support/pushed-body.ts';
 
 const payload = Buffer.from('123456789');
@@ -31,6 +31,7 @@ interface Given {
   readonly fields?: Readonly<Record<string, string>>;
   readonly payload?: Payload;
   readonly maxBytes?: number;
+  readonly minBytes?: number;
   readonly hasChecksum?: boolean;
 }
 
@@ -93,6 +94,7 @@ describe.each(algorithms)('%s behind the payload', (algorithm) => {
 test.each([
   ['no decoded length', { 'x-amz-decoded-content-length': '' }, 'InvalidRequest'],
   ['a decoded length that is no number', { 'x-amz-decoded-content-length': '+9' }, 'InvalidRequest'],
+  ['a decoded length with something behind it', { 'x-amz-decoded-content-length': '9x' }, 'InvalidRequest'],
   ['a decoded length that is too short', { 'x-amz-decoded-content-length': '8' }, 'InvalidRequest'],
   ['a decoded length that is too long', { 'x-amz-decoded-content-length': '10' }, 'IncompleteBody'],
   ['a trailer that is no checksum', { 'x-amz-trailer': 'x-amz-meta-a' }, 'InvalidRequest'],
@@ -134,6 +136,43 @@ test('the decoded length is what counts against the limit', async () => {
   const wire = '9\r\n123456789\r\n0\r\n\r\n';
   expect(await codeOf({ wire, maxBytes: 9 })).toBe('accepted');
   expect(await codeOf({ wire, maxBytes: 8 })).toBe('EntityTooLarge');
+});
+
+test('what is announced too large or too small is refused before any of it is read', () => {
+  const { reader } = createPushedBody({ length: 9 });
+  const open = (form: Payload, limits: BodyLimits) => () => {
+    const headers = new RequestHeaders(['x-amz-decoded-content-length', '9']);
+    openBody({ request: { body: reader } as never, headers, payload: form }, limits);
+  };
+  for (const form of [trailed, plainPayload]) {
+    expect(open(form, { maxBytes: 9, minBytes: 9 })).not.toThrow();
+    expect(open(form, { maxBytes: 8 })).toThrow(expect.objectContaining({ code: 'EntityTooLarge' }));
+    expect(open(form, { maxBytes: 99, minBytes: 10 })).toThrow(expect.objectContaining({ code: 'EntityTooSmall' }));
+  }
+});
+
+test('a checksum that is of the object and not of this body is not looked at, Content-MD5 is', async () => {
+  const wire = payload.toString('latin1');
+  const md5 = createHash('md5').update(payload).digest('base64');
+  const given = { wire, payload: plainPayload, hasChecksum: false };
+  const fields = { 'x-amz-checksum-crc32': 'AAAAAA==' };
+  expect(await codeOf({ ...given, fields: { ...fields, 'content-md5': md5 } })).toBe('accepted');
+  expect(await codeOf({ ...given, fields: { 'content-md5': md5.replace(/^./, 'A') } })).toBe('BadDigest');
+  expect(await codeOf({ ...given, fields, hasChecksum: true })).toBe('BadDigest');
+});
+
+test('beside a checksum behind the payload may be a Content-MD5, and no other field may', async () => {
+  const [name, value] = ['x-amz-checksum-crc32', checksums.crc32];
+  const fields = { 'x-amz-trailer': name };
+  const md5 = createHash('md5').update(payload).digest('base64');
+  expect(await codeOf({ wire: trailer(name, value), fields: { ...fields, 'content-md5': md5 } })).toBe('accepted');
+  const two = trailer(name, `${value}\r\nx-amz-meta-a:1`);
+  expect(await codeOf({ wire: two, fields })).toBe('MalformedTrailerError');
+});
+
+test('a trailer that is announced as nothing is none', async () => {
+  const fields = { 'x-amz-trailer': ' ' };
+  expect(await codeOf({ wire: '9\r\n123456789\r\n0\r\n\r\n', fields })).toBe('accepted');
 });
 
 test('a trailer needs a payload that has one', async () => {

@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
-import { retryDelayMs, withRetries } from '../../../../src/upload/body/retry.ts';
+import { delay, retryDelayMs, withRetries } from '../../../../src/upload/body/retry.ts';
 
 const retry = { maxAttempts: 3, baseDelayMs: 1, maxDelayMs: 2 };
 const { signal } = new AbortController();
@@ -72,6 +72,27 @@ describe('withRetries', () => {
     });
     await expect(failing).rejects.toBe(busy);
     expect(attempts).toBe(1);
+  });
+
+  test('waits as long as the backend asked for', async () => {
+    const asking = new S3Error('SlowDown', { retryable: true, retryAfterMs: 19 });
+    const startedAt = performance.now();
+    let attempts = 0;
+    await withRetries(() => (++attempts === 1 ? Promise.reject(asking) : Promise.resolve()), { retry, signal });
+    expect(performance.now() - startedAt).toBeGreaterThan(15);
+  });
+
+  test('is over with the reason of the signal where that is aborted already', async () => {
+    const reason = new Error('client left');
+    const aborted = AbortSignal.abort(reason);
+    await expect(withRetries(() => Promise.reject(busy), { retry, signal: aborted })).rejects.toBe(reason);
+    await expect(delay(100_000, aborted)).rejects.toBe(reason);
+  });
+
+  test('leaves nothing on the signal', async () => {
+    const stop = new AbortController();
+    await delay(1, stop.signal);
+    expect(getEventListeners(stop.signal, 'abort')).toEqual([]);
   });
 
   test('ends a wait with the reason of the signal', async () => {
