@@ -1,9 +1,11 @@
 // Bodies on their way from a reader to a backend that is slow, fails, or is tried again: the same bytes arrive, in order,
 // and every byte of memory comes back.
+import { getEventListeners } from 'node:events';
 import { crc32 } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
+import type { OutgoingBody } from '../../../../src/storage/storage.ts';
 import { HeldPart } from '../../../../src/upload/body/held-part.ts';
 import { IncomingBody } from '../../../../src/upload/body/incoming-body.ts';
 import {
@@ -16,7 +18,7 @@ import { sendWhole } from '../../../../src/upload/body/send-whole.ts';
 import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
 import { Verifier } from '../../../../src/upload/body/verify.ts';
 import { createPushedBody } from '../../../support/pushed-body.ts';
-import { busy, bytesOf, pushAll, settleMemory, stored, take, tick } from '../../../support/sent-body.ts';
+import { busy, bytesOf, pushAll, settleMemory, stored, take, tick, ticks } from '../../../support/sent-body.ts';
 
 const kib = 1024;
 const retry = { maxAttempts: 3, baseDelayMs: 1, maxDelayMs: 2 };
@@ -229,36 +231,209 @@ describe('parts of a body of unknown length', () => {
   });
 });
 
-test('no more parts are sent of a body of unknown length than the backend takes', async () => {
-  const partBytes = 300 * kib;
-  const sendAll = async (maxParts: number): Promise<number[]> => {
-    const bytes = bytesOf(3 * partBytes);
-    const { pushed, body, memory, budget, signal } = setUp(undefined, 64 * 1024 * kib);
-    const pushing = pushAll(pushed, bytes, [100 * kib]);
-    const first = new HeldPart(memory, undefined, true);
-    const rest = await fillPart(first, body, partBytes);
-    const sent: number[] = [];
-    const send: SendPart = async (partNumber, outgoing) => {
-      sent.push(partNumber);
+/** A backend that takes nothing, until the attempt is given up. */
+const stuck = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    const stop = () => reject(signal.reason as Error);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop);
+  });
+
+describe.each(['parts sent while they are received', 'parts of a body of unknown length', 'a body sent whole'])(
+  '%s',
+  (way) => {
+    const partBytes = 64 * kib;
+    /** Sends a body of five parts' length. */
+    const start = (send: SendPart, { concurrentParts = 2, aborted = false } = {}) => {
+      const length = 5 * partBytes;
+      const { pushed, body, memory, budget, signal } = setUp(
+        way.includes('unknown') ? undefined : length,
+        64 * 1024 * kib,
+      );
+      if (aborted) signal.abort(new Error('gone before'));
+      const options = { send, memory, concurrentParts, retry, signal: signal.signal };
+      const sendFirst = async () => {
+        const first = new HeldPart(memory, undefined, true);
+        const rest = await fillPart(first, body, partBytes);
+        const held = { partBytes, maxParts: 5, first, rest, tryReserve: () => true, unreserve: () => undefined };
+        return sendWholeParts(body, { ...options, ...held });
+      };
+      const sendAll = async () => {
+        if (way.includes('unknown')) return sendFirst();
+        if (way.includes('received')) return sendPartsWhileReceiving(body, { ...options, length, partBytes });
+        return sendWhole((outgoing, stop) => send(1, outgoing, stop), { body, budget, retry, signal: signal.signal });
+      };
+      const sending = sendAll();
+      sending.catch(() => undefined);
+      const settle = async () => {
+        await sending.catch(() => undefined);
+        memory.close();
+        pushed.reader.detach();
+        expect(await settleMemory(budget)).toBe(0);
+        expect(getEventListeners(signal.signal, 'abort')).toEqual([]);
+      };
+      return { pushed, signal, sending, settle, bytes: bytesOf(length) };
+    };
+    const taking: SendPart = async (_, outgoing) => {
       await take(outgoing);
       return stored;
     };
-    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal };
-    const held = { partBytes, maxParts, first, rest, tryReserve: () => false, unreserve: () => undefined };
-    const sending = sendWholeParts(body, { ...options, ...held });
-    await expect(
-      sending.then(
-        () => 'stored',
-        (error: S3Error) => error.code,
-      ),
-    ).resolves.toBe(maxParts < 3 ? 'EntityTooLarge' : 'stored');
+
+    test('cut where chunks end, carry all bytes', async () => {
+      const parts: Buffer[] = [];
+      const { pushed, sending, settle, bytes } = start(async (partNumber, outgoing) => {
+        parts[partNumber - 1] = await take(outgoing);
+        return stored;
+      });
+      await pushAll(pushed, bytes, [partBytes], { pace: 5 });
+      await sending;
+      expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+      await settle();
+    });
+
+    test('end with the backend’s failure while the client is silent', async () => {
+      const cause = new S3Error('AccessDenied');
+      const { pushed, sending, settle, bytes } = start(async () => {
+        await tick();
+        throw cause;
+      });
+      pushed.push(bytes.subarray(0, 70 * kib));
+      await expect(sending).rejects.toBe(cause);
+      await settle();
+    });
+
+    test('end with the client’s failure while the backend takes nothing', async () => {
+      const { pushed, sending, settle, bytes } = start((_, __, signal) => stuck(signal));
+      pushed.push(bytes.subarray(0, 70 * kib));
+      await tick();
+      pushed.reader.detach();
+      await expect(sending).rejects.toThrow('client closed');
+      await settle();
+    });
+
+    test('end with the request while client and backend do nothing', async () => {
+      const { pushed, signal, sending, settle, bytes } = start((_, __, stop) => stuck(stop));
+      pushed.push(bytes.subarray(0, 70 * kib));
+      await tick();
+      const reason = new Error('too slow');
+      signal.abort(reason);
+      await expect(sending).rejects.toBe(reason);
+      await settle();
+    });
+
+    test('are not sent when the request was over before', async () => {
+      const { pushed, sending, settle, bytes } = start(
+        async (partNumber, outgoing, signal) => {
+          signal.throwIfAborted();
+          return taking(partNumber, outgoing, signal);
+        },
+        { aborted: true },
+      );
+      pushed.push(bytes.subarray(0, 70 * kib));
+      await expect(sending).rejects.toThrow('gone before');
+      await settle();
+    });
+  },
+);
+
+describe('of parts in flight', () => {
+  const partBytes = 64 * kib;
+  const bytes = bytesOf(6 * partBytes + 1);
+
+  /** Counts those that are being sent, each for a few turns. */
+  const createCount = () => {
+    let now = 0;
+    let most = 0;
+    const send: SendPart = async (_, outgoing) => {
+      most = Math.max(most, ++now);
+      await take(outgoing);
+      await ticks(20);
+      now--;
+      return stored;
+    };
+    return { send, most: () => most };
+  };
+
+  test.each([1, 2, 3])('there are no more than %i at a time, and so many', async (concurrentParts) => {
+    const { pushed, body, memory, signal } = setUp(bytes.length, 64 * 1024 * kib);
+    const { send, most } = createCount();
+    const options = { send, memory, concurrentParts, retry, signal: signal.signal, length: bytes.length, partBytes };
+    const sending = sendPartsWhileReceiving(body, options);
+    await Promise.all([pushAll(pushed, bytes, [partBytes]), sending]);
+    expect(most()).toBe(concurrentParts);
+    memory.close();
+  });
+
+  test.each([
+    ['one where no memory can be set aside for more', 0, 1],
+    ['two where it can for one more', 1, 2],
+    ['no more than are allowed, and for those alone it is set aside', 9, 3],
+  ])('of a body of unknown length there is/are %s', async (_, reservable, expected) => {
+    const { pushed, body, memory, signal } = setUp(undefined, 64 * 1024 * kib);
+    const { send, most } = createCount();
+    const pushing = pushAll(pushed, bytes, [partBytes]);
+    const first = new HeldPart(memory, undefined, true);
+    const rest = await fillPart(first, body, partBytes);
+    let reserved = 0;
+    let mostReserved = 0;
+    const completed = await sendWholeParts(body, {
+      send,
+      memory,
+      concurrentParts: 3,
+      retry,
+      signal: signal.signal,
+      partBytes,
+      maxParts: 7,
+      first,
+      rest,
+      tryReserve: () => {
+        if (reserved === reservable) return false;
+        mostReserved = Math.max(mostReserved, ++reserved);
+        return true;
+      },
+      unreserve: () => void reserved--,
+    });
+    await pushing;
+    expect(completed).toHaveLength(7);
+    expect([most(), mostReserved, reserved]).toEqual([expected, expected - 1, 0]);
+    memory.close();
+  });
+
+  test('of a body of unknown length there are in the end no more than the backend takes', async () => {
+    const { pushed, body, memory, budget, signal } = setUp(undefined, 64 * 1024 * kib);
+    const pushing = pushAll(pushed, bytes, [partBytes]);
+    const first = new HeldPart(memory, undefined, true);
+    const rest = await fillPart(first, body, partBytes);
+    const { send } = createCount();
+    const options = { send, memory, concurrentParts: 3, retry, signal: signal.signal, partBytes, maxParts: 6 };
+    const held = { first, rest, tryReserve: () => true, unreserve: () => undefined };
+    await expect(sendWholeParts(body, { ...options, ...held })).rejects.toMatchObject({ code: 'EntityTooLarge' });
     await pushing;
     memory.close();
     expect(await settleMemory(budget)).toBe(0);
-    return sent;
-  };
-  expect(await sendAll(3)).toEqual([1, 2, 3]);
-  expect(await sendAll(2)).toEqual([1, 2]);
+  });
+
+  test('each that must be whole can be sent again, however tight memory is', async () => {
+    const { pushed, body, memory, budget, signal } = setUp(undefined, 4 * 1024 * kib);
+    const others = Array.from({ length: 12 }, () => budget.lend());
+    const pushing = pushAll(pushed, bytes, [partBytes]);
+    const first = new HeldPart(memory, undefined, true);
+    const rest = await fillPart(first, body, partBytes);
+    const attempts: number[] = [];
+    const send: SendPart = async (partNumber, outgoing) => {
+      await take(outgoing);
+      attempts[partNumber - 1] = (attempts[partNumber - 1] ?? 0) + 1;
+      if (attempts[partNumber - 1] === 1) throw busy;
+      return stored;
+    };
+    const options = { send, memory, concurrentParts: 1, retry, signal: signal.signal, partBytes, maxParts: 7 };
+    await sendWholeParts(body, { ...options, first, rest, tryReserve: () => false, unreserve: () => undefined });
+    await pushing;
+    expect(attempts).toEqual(Array(7).fill(2));
+    memory.close();
+    for (const slab of others) slab.release();
+    expect(await settleMemory(budget)).toBe(0);
+  });
 });
 
 describe('a checksum that is made here', () => {
@@ -350,6 +525,28 @@ describe('a body sent whole', () => {
     expect(await settleMemory(budget)).toBe(0);
   });
 
+  test.each([
+    ['in one chunk', 5],
+    ['and empty', 0],
+  ])('%s is sent again, and leaves nothing behind', async (_, length) => {
+    const { pushed, body, budget, signal } = setUp(length, 64 * 1024 * kib);
+    const holder = { keptBytes: 0, dropKept: () => undefined };
+    budget.unregister(budget.register(holder));
+    const place = budget.register(holder);
+    budget.unregister(place);
+    pushed.push(bytesOf(length), true);
+    const taken: Buffer[] = [];
+    const send = async (outgoing: OutgoingBody) => {
+      taken.push(await take(outgoing));
+      if (taken.length === 1) throw busy;
+      return stored;
+    };
+    await sendWhole(send, { body, budget, retry, signal: signal.signal });
+    expect(taken).toEqual([bytesOf(length), bytesOf(length)]);
+    expect(await settleMemory(budget)).toBe(0);
+    expect(budget.register(holder)).toBe(place);
+  });
+
   test('is not shown to the backend to its end when its digest is wrong', async () => {
     const bytes = bytesOf(900 * kib);
     const pushed = createPushedBody({ length: bytes.byteLength });
@@ -373,19 +570,6 @@ describe('a body sent whole', () => {
     expect(takenBytes).toBeGreaterThan(0);
     expect(takenBytes).toBeLessThan(bytes.byteLength);
     expect(await settleMemory(pushed.budget)).toBe(0);
-  });
-
-  test('fails at once when the backend refuses it, though its client sends no more', async () => {
-    const bytes = bytesOf(900 * kib);
-    const { pushed, body, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
-    const cause = new S3Error('AccessDenied');
-    const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
-    const sending = sendWhole(() => refused, { body, budget, retry, signal: signal.signal });
-    pushed.push(bytes.subarray(0, 100 * kib));
-    await tick();
-    refuse(cause);
-    await expect(sending).rejects.toBe(cause);
-    expect(await settleMemory(budget)).toBe(0);
   });
 
   test('asks nothing of the backend when a body of one chunk is wrong', async () => {
