@@ -9,7 +9,8 @@ test.each([
   ['a*a', ['aa', 'aba'], ['a', 'ab']],
   ['ab*ba', ['abba', 'abxba'], ['aba', 'ab', 'ba']],
   ['a*b*c', ['abc', 'axbxc', 'abbcc'], ['acb', 'ac', 'bac']],
-  ['a*bc*c', ['abcc', 'abcxc', 'abcbcc'], ['abc']],
+  ['a*bc*c', ['abcc', 'abcxc', 'abcbcc'], ['abc', 'axbc']],
+  ['a*bc*cd*e', ['abccde', 'abcxcde'], ['abcde', 'abcdxxe']],
   ['*a*', ['a', 'xax'], ['', 'x']],
 ])('%s', (pattern, matching, others) => {
   const compiled = compileBucketPattern(pattern);

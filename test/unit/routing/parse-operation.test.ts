@@ -36,6 +36,11 @@ test.each<[string, string, Operation]>([
     'uploadId=u&max-parts=2&part-number-marker=7',
     { name: 'ListParts', uploadId: 'u', maxParts: 2, partNumberMarker: 7 },
   ],
+  [
+    'GET',
+    'uploadId=u&max-parts=2147483647&part-number-marker=2147483647',
+    { name: 'ListParts', uploadId: 'u', maxParts: 1000, partNumberMarker: 2_147_483_647 },
+  ],
   ['GET', 'uploadId=u&max-parts=5000', { name: 'ListParts', uploadId: 'u', maxParts: 1000, partNumberMarker: 0 }],
 ])('%s ?%s', (method, query, operation) => {
   expect(parse(method, query)).toEqual(operation);
@@ -105,6 +110,7 @@ describe('sub-resources are never stored as content', () => {
     'policy=x',
     'something-new',
     'something-new=',
+    'of-x-amz-acl=',
     'ACL',
     'acl&uploadId=u&partNumber=1',
     'uploadId=u&partNumber=1&tagging=',
@@ -130,6 +136,7 @@ describe('parameters', () => {
     ['PUT', 'versionId=v'],
     ['GET', 'uploadId=u&max-parts=-1'],
     ['GET', 'uploadId=u&max-parts='],
+    ['GET', 'uploadId=u&max-parts=1x'],
     ['GET', 'uploadId=u&max-parts=2147483648'],
     ['GET', 'uploadId=u&max-parts=1&max-parts=2'],
     ['GET', 'uploadId=u&part-number-marker=x'],
@@ -207,6 +214,10 @@ describe('header fields', () => {
   test.each(['', '+1', '-1', '1.0', '1e3', '0x10', '5, 5', '1 ', '9'.repeat(16)])('Content-Length %j', (length) => {
     expect(codeOf('PUT', '', ['content-length', length])).toBe('InvalidRequest');
   });
+
+  test.each(['0', '9'.repeat(15)])('Content-Length %j is a number of bytes', (length) => {
+    expect(parse('PUT', '', ['content-length', length])).toEqual({ name: 'PutObject' });
+  });
 });
 
 describe('a bucket that names objects', () => {
@@ -218,6 +229,7 @@ describe('a bucket that names objects', () => {
     expect(ofBucket('PUT', 'x-id=PutObject')).toEqual({ name: 'PutObject' });
     expect(ofBucket('POST', 'uploads')).toEqual({ name: 'CreateMultipartUpload' });
     expect(ofBucket('HEAD', '')).toEqual({ name: 'HeadBucket' });
+    expect(ofBucket('HEAD', 'uploads')).toEqual({ name: 'HeadBucket' });
     expect(ofBucket('GET', 'location')).toEqual({ name: 'GetBucketLocation' });
   });
 
