@@ -72,6 +72,7 @@ test.each([
   ['HTTP/1.1 503 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n', { status: 503, keepAlive: false }],
   [`${ok}Content-Length: 0\r\nConnection: foo, Close\r\n\r\n`, { keepAlive: false }],
   [`${ok}Content-Length: 0\r\nConnection: keep-alive\r\n\r\n`, { keepAlive: true }],
+  [`${ok}Content-Length: 0\r\nConnection: closed, not-close\r\n\r\n`, { keepAlive: true }],
   ['HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n', { keepAlive: false }],
 ])('%j', (text, expected) => {
   expect(parse(text)).toMatchObject(expected);
@@ -79,6 +80,7 @@ test.each([
 
 test.each([
   ['no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n'],
+  ['something before the status line', `x${ok}Content-Length: 0\r\n\r\n`],
   ['another version', 'HTTP/2 200\r\n\r\n'],
   ['no status', 'HTTP/1.1 OK\r\n\r\n'],
   ['a status of four digits', 'HTTP/1.1 2000 OK\r\n\r\n'],
@@ -99,6 +101,7 @@ test.each([
   ['chunks in HTTP/1.0', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
   ['another protocol', 'HTTP/1.1 101 Switching Protocols\r\n\r\n'],
   ['a chunk size that is none', `${ok}Transfer-Encoding: chunked\r\n\r\nxyz\r\n`],
+  ['a chunk size with something behind it', `${ok}Transfer-Encoding: chunked\r\n\r\n1 x\r\nx\r\n`],
   ['a signed chunk size', `${ok}Transfer-Encoding: chunked\r\n\r\n-1\r\n`],
   ['no chunk size', `${ok}Transfer-Encoding: chunked\r\n\r\n\r\n`],
   ['a chunk size of nine digits', `${ok}Transfer-Encoding: chunked\r\n\r\n000000001\r\nx\r\n`],
@@ -120,6 +123,42 @@ test.each([
 ])('%s is refused, also in pieces', (_, text) => {
   expect(() => parse(text)).toThrow(MalformedAnswer);
   expect(() => parse(text, { cutBytes: 997 })).toThrow(MalformedAnswer);
+});
+
+const chunked = `${ok}Transfer-Encoding: chunked\r\n\r\n`;
+const headOf = (length: number, field = 'Content-Length: 0'): string => {
+  const rest = `${ok}A: \r\n${field}\r\n\r\n`;
+  return rest.replace('A: ', `A: ${'x'.repeat(length - rest.length)}`);
+};
+
+describe.each([0, 997])('at its bounds, in pieces of %i bytes', (cutBytes) => {
+  test.each([
+    ['a body of 1 MiB by its length', `${ok}Content-Length: 1048576\r\n\r\n${'x'.repeat(1_048_576)}`, false],
+    ['a body of 1 MiB until the close', `${ok}\r\n${'x'.repeat(1_048_576)}`, true],
+    ['chunks of 1 MiB together', `${chunked}${`80000\r\n${'x'.repeat(0x80000)}\r\n`.repeat(2)}0\r\n\r\n`, false],
+  ])('%s is taken whole', (_, text, isClosed) => {
+    const answer = parse(text, { cutBytes, isClosed });
+    expect(answer?.body.equals(Buffer.alloc(1_048_576, 'x'))).toBe(true);
+  });
+
+  test('a head may be 64 KiB long, those of interim answers and trailers included', () => {
+    const interim = 'HTTP/1.1 100 Continue\r\n\r\n';
+    const trailers = 'A: b\r\n\r\n';
+    expect(parse(headOf(65_536), { cutBytes })).toMatchObject({ status: 200 });
+    expect(() => parse(headOf(65_537), { cutBytes })).toThrow(MalformedAnswer);
+    expect(parse(interim + headOf(65_536 - interim.length), { cutBytes })).toMatchObject({ status: 200 });
+    expect(() => parse(interim + headOf(65_537 - interim.length), { cutBytes })).toThrow(MalformedAnswer);
+    const withTrailers = (length: number) => `${headOf(length, 'Transfer-Encoding: chunked')}0\r\n${trailers}`;
+    const fits = 65_536 - trailers.length;
+    expect(parse(withTrailers(fits), { cutBytes })).toMatchObject({ status: 200 });
+    expect(() => parse(withTrailers(fits + 1), { cutBytes })).toThrow(MalformedAnswer);
+  });
+
+  test('a chunk line may be 4 KiB long', () => {
+    const ofLine = (length: number) => `${chunked}1;${'x'.repeat(length - 3)}\r\nx\r\n0\r\n\r\n`;
+    expect(parse(ofLine(4096), { cutBytes })?.body.toString()).toBe('x');
+    expect(() => parse(ofLine(4097), { cutBytes })).toThrow(MalformedAnswer);
+  });
 });
 
 test.each(['', 'HTT', ok, `${ok}Content-Length: 2\r\n\r\nx`, `${ok}Transfer-Encoding: chunked\r\n\r\n0\r\n`])(
