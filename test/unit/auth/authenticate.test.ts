@@ -133,6 +133,16 @@ describe('where tokens are taken', () => {
     );
   });
 
+  test('parameters that begin as header fields do have no place beside a token', async () => {
+    const authenticate = authenticator({ jwt });
+    const withQuery = (rawQuery: string) => authenticate(request({ authorization: `Bearer ${token}` }, rawQuery));
+    for (const rawQuery of ['x-amz-acl=private', 'X-Amz-Meta-A=1', 'x%2Damz-meta-a=1']) {
+      expect(await refusalOf(withQuery(rawQuery))).toMatchObject({ code: 'InvalidArgument' });
+    }
+    expect(await withQuery('partNumber=1&uploadId=a%2Fb')).toMatchObject({ principal: { subject: 'alice' } });
+    expect(await refusalOf(authenticate(request({}, 'x-amz-acl=private')))).toMatchObject({ code: 'Unauthorized' });
+  });
+
   test('a signature is no token', async () => {
     const authenticate = authenticator({ jwt });
     expect(await seenOf(authenticate(request(signed())))).toEqual(noToken);

@@ -67,6 +67,15 @@ describe('which key', () => {
     expect(server.requestCount()).toBe(1);
   });
 
+  test('not one of Ed25519 by either of its names where EdDSA is not configured', async () => {
+    const edwards = keyPair('EdDSA');
+    server.serve(oneJwk, jwkOf(edwards.publicKey, { kid: 'edwards' }));
+    const verify = verifier({ algorithms: ['ES256'] });
+    for (const alg of ['EdDSA', 'Ed25519']) {
+      expect(await seenOf(verify(await sign(lasting, edwards.privateKey, { alg, kid: 'edwards' })))).toEqual(badToken);
+    }
+  });
+
   test('not a public key as a secret, and not a secret', async () => {
     const shared = 'a-shared-secret-that-an-oct-key-of-the-set-has';
     server.serve(oneJwk, { kty: 'oct', k: Buffer.from(shared).toString('base64url'), kid: 'oct', alg: 'HS256' });
@@ -296,6 +305,7 @@ test.each([
   'data:application/json,{}',
   'http://user:pass@127.0.0.1/jwks',
   'http://user@127.0.0.1/',
+  'http://:pass@127.0.0.1/',
 ])('keys are not fetched from %s', (url) => {
   expect(() => verifier({ key: { url } })).toThrow('must be http: or https:, without a name and password');
 });

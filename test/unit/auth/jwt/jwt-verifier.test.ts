@@ -331,4 +331,16 @@ describe('a token that was found good before', () => {
     const token = signText(`{"exp":${now + 60},"deep":${'['.repeat(5000)}${']'.repeat(5000)}}`);
     expect(await verifier()(token)).toMatchObject({ kind: 'jwt' });
   });
+
+  test('may hold claims that are null', async () => {
+    expect(await verifier()(await sign({ ...good, tenant: null }))).toMatchObject({ subject: 'alice' });
+  });
+
+  test('is counted each time that it is found', async () => {
+    const cacheHits = { value: 0 };
+    const verify = createJwtVerifier(newConfig(), { cacheHits });
+    const token = await sign(good);
+    for (let i = 0; i < 3; i++) await verify(token);
+    expect(cacheHits.value).toBe(2);
+  });
 });

@@ -21,6 +21,7 @@ describe('bearer', () => {
     ['Bearer ', ''],
     ['Basic YTpi', undefined],
     ['Bearers a.b.c', undefined],
+    ['Forbearer a.b.c', undefined],
     ['AWS4-HMAC-SHA256 Credential=a', undefined],
     ['', undefined],
   ])('%j is %j', (value, token) => {
@@ -77,6 +78,8 @@ describe('cookie', () => {
     ['  session = a.b.c  ', 'a.b.c'],
     ['session="a.b.c"', 'a.b.c'],
     ['session="', '"'],
+    ['session="a.b.c"x', '"a.b.c"x'],
+    ['session=x"a.b.c"', 'x"a.b.c"'],
     ['session=a=b', 'a=b'],
     ['session=a%2Eb', 'a%2Eb'],
     ['session=', ''],
@@ -91,6 +94,10 @@ describe('cookie', () => {
     ['', undefined],
   ])('%j is %j', (value, token) => {
     expect(read([cookie], ['cookie', value])).toBe(token);
+  });
+
+  test('is in no other field', () => {
+    expect(read([cookie], ['x-cookie', 'session=a.b.c', 'cookie', 'x=1'])).toBeUndefined();
   });
 
   test('fields are read one by one', () => {
