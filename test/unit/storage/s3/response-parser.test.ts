@@ -18,6 +18,7 @@ function parse(text: string, { isClosed = false, cutBytes = 0 } = {}): Answer | 
 }
 
 const ok = 'HTTP/1.1 200 OK\r\n';
+const chunked = `${ok}Transfer-Encoding: chunked\r\n\r\n`;
 
 describe.each([0, 1, 7])('in pieces of %i bytes', (cutBytes) => {
   test('a body by its length', () => {
@@ -85,6 +86,8 @@ test.each([
   ['no status', 'HTTP/1.1 OK\r\n\r\n'],
   ['a status of four digits', 'HTTP/1.1 2000 OK\r\n\r\n'],
   ['a folded field', `${ok}A: b\r\n c\r\n\r\n`],
+  ['a folded field with a colon', `${ok}A: b\r\n c: d\r\nContent-Length: 0\r\n\r\n`],
+  ['a field of some letters without colon', `${ok}Content-Length: 0\r\nServer\r\n\r\n`],
   ['a field without colon', `${ok}A\r\n\r\n`],
   ['a field without name', `${ok}: b\r\n\r\n`],
   ['a space before the colon', `${ok}Content-Length : 0\r\n\r\n`],
@@ -107,6 +110,8 @@ test.each([
   ['a chunk size of nine digits', `${ok}Transfer-Encoding: chunked\r\n\r\n000000001\r\nx\r\n`],
   ['a chunk longer than its size', `${ok}Transfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n`],
   ['a chunk line with a bare line feed', `${ok}Transfer-Encoding: chunked\r\n\r\n1\nx\r\n`],
+  ['a chunk line with a bare line feed behind an extension', `${chunked}1;\nx\r\n0\r\n\r\n`],
+  ['a bare line feed behind data that ends in a carriage return', `${chunked}2\r\na\r\n0\r\n\r\n`],
   ['a trailer that is none', `${ok}Transfer-Encoding: chunked\r\n\r\n0\r\nx y\r\n\r\n`],
   ['a body over 1 MiB by its length', `${ok}Content-Length: 1048577\r\n\r\n`],
   ['a chunk over 1 MiB', `${ok}Transfer-Encoding: chunked\r\n\r\n100001\r\n`],
@@ -125,7 +130,6 @@ test.each([
   expect(() => parse(text, { cutBytes: 997 })).toThrow(MalformedAnswer);
 });
 
-const chunked = `${ok}Transfer-Encoding: chunked\r\n\r\n`;
 const headOf = (length: number, field = 'Content-Length: 0'): string => {
   const rest = `${ok}A: \r\n${field}\r\n\r\n`;
   return rest.replace('A: ', `A: ${'x'.repeat(length - rest.length)}`);

@@ -38,6 +38,9 @@ test.each<Row>([
   [400, 'XMinioInvalidObjectName', 'InvalidRequest', 400, false],
   [400, undefined, 'InvalidRequest', 400, false],
   [400, 'In<valid>', 'InvalidRequest', 400, false],
+  [400, 'two words', 'InvalidRequest', 400, false],
+  [400, 'XAmzContentChecksumInvalid', 'InvalidDigest', 400, false],
+  [409, undefined, 'ConditionalRequestConflict', 409, false],
   [403, undefined, 'AccessDenied', 403, false],
   [412, undefined, 'PreconditionFailed', 412, false],
   [413, undefined, 'EntityTooLarge', 413, false],
@@ -53,6 +56,10 @@ test.each<Row>([
   [307, 'TemporaryRedirect', 'InternalError', 500, false],
   [302, undefined, 'InternalError', 500, false],
   [401, undefined, 'InternalError', 500, false],
+  [300, 'Choose', 'InternalError', 500, false],
+  [399, 'Elsewhere', 'InternalError', 500, false],
+  [401, 'WhoAreYou', 'InternalError', 500, false],
+  [407, 'WhoAreYou', 'InternalError', 500, false],
   [400, 'ExpiredToken', 'ServiceUnavailable', 503, true],
   // Passing.
   [503, 'SlowDown', 'SlowDown', 503, true],
@@ -67,6 +74,15 @@ test.each<Row>([
   [400, 'RequestTimeout', 'ServiceUnavailable', 503, true],
   [400, 'IncompleteBody', 'ServiceUnavailable', 503, true],
   [409, 'OperationAborted', 'ServiceUnavailable', 503, true],
+  ...[
+    'BandwidthLimitExceeded',
+    'RequestLimitExceeded',
+    'SlowDownRead',
+    'Throttling',
+    'ThrottlingException',
+    'TooManyRequests',
+  ].map((code): Row => [400, code, 'SlowDown', 503, true]),
+  ...['Busy', 'InternalError', 'ServiceUnavailable'].map((code): Row => [400, code, 'ServiceUnavailable', 503, true]),
   // Full.
   [507, 'XMinioStorageFull', 'InsufficientStorage', 507, false],
   [507, undefined, 'InsufficientStorage', 507, false],
@@ -83,7 +99,25 @@ test('the log has what finds the fault', () => {
   expect(error.cause).toMatchObject({ code: 'PermanentRedirect', bucketRegion: 'eu-west-1', requestId: 'R1' });
 });
 
+test('the log has no key of an object', () => {
+  const arn = (key: string) =>
+    `arn:aws:iam::1:user/u may not s3:PutObject on "arn:aws:s3:::bucket/${key}" as no policy allows it, nor on "arn:aws-cn:s3:::b/${key}"`;
+  const { message } = new BackendRefusal({
+    status: 403,
+    code: undefined,
+    message: arn('of alice/a b.txt'),
+    header: () => undefined,
+  });
+  expect(message).toBe(arn('…'));
+});
+
 describe('Retry-After', () => {
+  test('is read from an answer of the hot path', () => {
+    const headers = new Map([['retry-after', '7']]);
+    const answer = { status: 503, headers, body: Buffer.alloc(0), keepAlive: true };
+    expect(toS3Error(readRefusal(answer))).toMatchObject({ retryable: true, retryAfterMs: 7000 });
+  });
+
   test('goes to the caller', () => {
     expect(refuse(503, 'SlowDown', { 'retry-after': '7' }).retryAfterMs).toBe(7000);
     expect(refuse(503, 'SlowDown').retryAfterMs).toBeUndefined();
@@ -96,6 +130,8 @@ describe('Retry-After', () => {
     ['Sat, 21 Nov 2026 05:12:40 GMT', 0],
     ['soon', undefined],
     ['-5', undefined],
+    ['5 minutes', undefined],
+    ['1 Sat, 21 Nov 2026 05:12:50 GMT', undefined],
     ['', undefined],
   ])('%j', (value, expectedMs) => {
     expect(parseRetryAfter(value, Date.UTC(2026, 10, 21, 5, 12, 45))).toBe(expectedMs);
@@ -104,6 +140,8 @@ describe('Retry-After', () => {
 
 test.each([
   ['<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>no</Message></Error>', 'SlowDown', 'no'],
+  ['<Error>\n<Code> SlowDown\n</Code></Error>', 'SlowDown', 'the backend answered 503'],
+  ['<Error><Message>no</Message></Error>', undefined, 'no'],
   ['<html><Code>SlowDown</Code></html>', undefined, 'the backend answered 503'],
   ['', undefined, 'the backend answered 503'],
   [`<Error><Code>${'x'.repeat(65)}</Code></Error>`, undefined, 'the backend answered 503'],
@@ -134,14 +172,18 @@ describe('faults without an answer', () => {
     expect(error.message).not.toContain('internal-bucket');
   });
 
-  test.each([new TypeError(secret), withCode('ERR_INVALID_ARG_TYPE'), 'a string', undefined])(
-    '%s %#: a fault of our own',
-    (fault) => {
-      const error = toS3Error(fault);
-      expect(error).toMatchObject({ code: 'InternalError', status: 500, retryable: false });
-      expect(error.message).not.toContain('internal-bucket');
-    },
-  );
+  test.each([
+    new TypeError(secret),
+    withCode('ERR_INVALID_ARG_TYPE'),
+    'a string',
+    undefined,
+    null,
+    Object.assign(new Error(secret), { $metadata: null }),
+  ])('%s %#: a fault of our own', (fault) => {
+    const error = toS3Error(fault);
+    expect(error).toMatchObject({ code: 'InternalError', status: 500, retryable: false });
+    expect(error.message).not.toContain('internal-bucket');
+  });
 
   test('an S3Error stays what it is', () => {
     const error = new S3Error('InvalidArgument');
