@@ -122,6 +122,12 @@ describe('as it comes', () => {
   });
 });
 
+test('a comment that is not UTF-8 is MalformedXML', () => {
+  const parser = new CompletedPartsParser();
+  const xml = Buffer.from(list(part(1, 'e', '<!-- \u00ff -->')), 'latin1');
+  expect(() => parser.write(xml)).toThrow(expect.objectContaining({ code: 'MalformedXML' }));
+});
+
 test.each([Buffer.of(0xff), Buffer.from('é').subarray(0, 1)])('text that is not UTF-8 is MalformedXML', (bytes) => {
   const xml = Buffer.concat([Buffer.from(`${list(part(1))}<!-- -->`), bytes]);
   const parser = new CompletedPartsParser();
@@ -137,11 +143,17 @@ describe('MalformedXML', () => {
     ['another document', '<Delete/>'],
     ['two documents', list(part(1)) + list(part(2))],
     ['text behind', `${list(part(1))}x`],
+    ['another document of the same form', `<Delete>${part(1)}</Delete>`],
+    ['a document in a part', list(part(1, 'e', '<CompleteMultipartUpload/>'))],
     ['no end', '<CompleteMultipartUpload><Part>'],
+    ['an end that is missing behind a whole part', list(part(1)).slice(0, -1)],
+    ['an end that is missing behind the list', `<CompleteMultipartUpload>${part(1)}`],
     ['tags that cross', '<CompleteMultipartUpload><Part></CompleteMultipartUpload></Part>'],
     ['another element', list('<Other/>', part(1))],
     ['another field', list(part(1, 'e', '<Size>1</Size>'))],
     ['an element too deep', list(part(1, '<b>e</b>'))],
+    ['a field in a field', list(part(1, '<ChecksumSHA1/>e'))],
+    ['a part in a part', list('<Part><Part/><PartNumber>1</PartNumber><ETag>e</ETag></Part>')],
     ['a field outside of a part', list('<PartNumber>1</PartNumber>')],
     ['a field twice', list(part(1, 'e', '<ETag>e</ETag>'))],
     ['text between parts', list('x', part(1))],
