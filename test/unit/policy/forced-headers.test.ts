@@ -28,20 +28,28 @@ test('replace every field of the client’s of that name', () => {
   }
 });
 
-test('are there on every call that must state them again', () => {
-  const name = 'x-amz-expected-bucket-owner';
-  const force = createHeaderForcer({ [name]: '111122223333', 'cache-control': 'no-store' });
-  for (const operation of [
-    'PutObject',
-    'CreateMultipartUpload',
-    'UploadPart',
-    'CompleteMultipartUpload',
-    'ListParts',
-  ] as const) {
-    const headers = force(operation, new RequestHeaders([name, '9']), { kind: 'anonymous' });
-    expect(headers.get(name)).toBe('111122223333');
-  }
-  expect(force('AbortMultipartUpload', sent, { kind: 'anonymous' })).toBe(sent);
+test.each(['x-amz-expected-bucket-owner', 'x-amz-server-side-encryption-customer-algorithm'])(
+  'are there on every call that must state them again: %s',
+  (name) => {
+    const force = createHeaderForcer({ [name]: '111122223333', 'cache-control': 'no-store' });
+    for (const operation of [
+      'PutObject',
+      'CreateMultipartUpload',
+      'UploadPart',
+      'CompleteMultipartUpload',
+      'ListParts',
+    ] as const) {
+      const headers = force(operation, new RequestHeaders([name, '9']), { kind: 'anonymous' });
+      expect(headers.get(name)).toBe('111122223333');
+    }
+    expect(force('AbortMultipartUpload', sent, { kind: 'anonymous' })).toBe(sent);
+  },
+);
+
+test('are not on every call when their names only hold such a one', () => {
+  const names = ['x-amz-meta-x-amz-expected-bucket-owner', 'x-amz-expected-bucket-owners'];
+  const force = createHeaderForcer(Object.fromEntries(names.map((name) => [name, '1'])));
+  expect(force('UploadPart', sent, { kind: 'anonymous' })).toBe(sent);
 });
 
 test('of encryption, or of locks, replace all that the client says of it, on every call', () => {
@@ -85,6 +93,12 @@ test('a claim adds no value or parameter of its own', () => {
     const asMetadata = createHeaderForcer({ 'x-amz-meta-a': '<{a}>' })('PutObject', sent, jwt({ a }));
     expect(asMetadata.get('x-amz-meta-a')).toBe(`<${a}>`);
   }
+});
+
+test('a claim that adds nothing is a value as any other', () => {
+  const force = createHeaderForcer({ 'content-disposition': 'attachment; filename="{a}"' });
+  const headers = force('PutObject', sent, jwt({ a: 'report  of 2026.pdf' }));
+  expect(headers.get('content-disposition')).toBe('attachment; filename="report  of 2026.pdf"');
 });
 
 test('a claim adds no tag of its own', () => {

@@ -1,7 +1,8 @@
 // What a content type is, and which ones a list allows.
 import { describe, expect, test } from 'vitest';
+import { RequestHeaders } from '../../../src/http.ts';
 import { isMediaTypePattern } from '../../../src/media-type-pattern.ts';
-import { createMediaTypeSet, readMediaType } from '../../../src/policy/media-type.ts';
+import { createMediaTypeSet, nameMediaType, readMediaType } from '../../../src/policy/media-type.ts';
 
 test.each([
   [undefined, 'application/octet-stream'],
@@ -13,6 +14,19 @@ test.each([
   [String.raw`a/b; x="\", c/d"`, 'a/b'],
 ])('%j is %s', (value, type) => {
   expect(readMediaType(value)).toBe(type);
+});
+
+test('a type that is left open is written out beside the other fields', () => {
+  const named = (...fields: string[]) => [...nameMediaType(new RequestHeaders(fields))].flat();
+  expect(named('a', '1', 'content-type', '', 'b', '2')).toEqual([
+    'a',
+    '1',
+    'b',
+    '2',
+    'content-type',
+    'application/octet-stream',
+  ]);
+  expect(named('a', '1', 'content-type', 'a/b')).toEqual(['a', '1', 'content-type', 'a/b']);
 });
 
 test.each([

@@ -105,6 +105,11 @@ describe('patterns', () => {
 });
 
 describe('keys of the proxy’s own', () => {
+  test('are made where there is a template for them', () => {
+    expect(createObjectKeys(none).makesKeys).toBe(false);
+    expect(createObjectKeys({ ...none, keyTemplate: '{uuid}' }).makesKeys).toBe(true);
+  });
+
   const now = () => new Date('2026-02-03T23:59:59Z');
   const make = (keyTemplate: string, principal: Principal, type?: string) =>
     createObjectKeys({ ...none, keyTemplate }, now).makeKey(principal, type);

@@ -140,6 +140,15 @@ describe('a body in pieces', () => {
     expect(sniff('image/png', cut(heads.png))).toBe('taken');
   });
 
+  test('that comes in a small and a large piece is judged by the first bytes of both', () => {
+    const long = Buffer.concat([heads.elf, Buffer.alloc(4000, 1)]);
+    expect(sniff('image/png', [long.subarray(0, 2), long.subarray(2)])).toBe('refused early');
+    const hidden = Buffer.concat([heads.elf, heads.png, Buffer.alloc(4000, 1)]);
+    expect(sniff('image/png', [hidden.subarray(0, heads.elf.length), hidden.subarray(heads.elf.length)])).toBe(
+      'refused early',
+    );
+  });
+
   test('is not kept: the memory is lent', () => {
     const sniffer = createContentSniffer('image/png');
     const lent = Buffer.from(heads.png);

@@ -119,6 +119,12 @@ describe('overwrite: deny', () => {
     }
     for (const operation of [create, part]) expect(conditionOf(operation)).toBeUndefined();
   });
+
+  test('leaves all other fields as they are', () => {
+    const fields = ['x-amz-meta-a', '1', 'content-type', 'a/b'];
+    const admission = policy.admit(question(put, { headers: new RequestHeaders(fields) }));
+    expect([...(admission?.headers ?? [])].flat()).toEqual([...fields, 'if-none-match', '*']);
+  });
 });
 
 describe('content types', () => {
@@ -187,6 +193,7 @@ describe('content types', () => {
   test('metadata that is asked for may come from the bucket', () => {
     const requiredMetadata = ['by'];
     expect(codeOf({ requiredMetadata }, [])).toBe('InvalidRequest');
+    expect(codeOf({ requiredMetadata }, ['x-amz-meta-of', 'x', 'content-type', 'a/b'])).toBe('InvalidRequest');
     expect(codeOf({ requiredMetadata }, ['x-amz-meta-by', ' '])).toBe('InvalidRequest');
     expect(codeOf({ requiredMetadata }, ['x-amz-meta-by', '', 'x-amz-meta-by', ' '])).toBe('InvalidRequest');
     expect(codeOf({ requiredMetadata }, ['x-amz-meta-by', '', 'x-amz-meta-by', 'x'])).toBe('none');
@@ -233,6 +240,12 @@ describe('headers that are refused', () => {
   });
 
   test('and no others', () => {
+    for (const name of ['x-amz-meta-a', 'x-amz-tagging', 'expires']) {
+      expect(refusalOf(put, name, 'a', { refusedHeaders: ['x-amz-meta-b', 'x-amz-taggins', 'expire'] })).toBe('none');
+    }
+    expect(refusalOf(put, 'x-amz-meta-a', 'aws-chunked', { refusedHeaders: ['x-amz-meta-a'] })).toContain(
+      'AccessDenied',
+    );
     for (const name of ['x-amz-tagging-directive', 'x-amz-date', 'x-amz-meta-x-amz-tagging', 'cache-control']) {
       expect(refusalOf(put, name)).toBe('none');
     }
