@@ -100,6 +100,16 @@ describe('a decision', () => {
     expect(engine.asked).toHaveLength(2);
   });
 
+  test('about nobody is used again as others are', async () => {
+    const { engine, clock, ask } = create();
+    await ask({ principal: anonymous });
+    clock.nowMs = start + 59_999;
+    expect(await ask({ principal: anonymous })).toMatchObject({ cached: true });
+    clock.nowMs = start + 60_000;
+    await ask({ principal: anonymous });
+    expect(engine.asked).toHaveLength(2);
+  });
+
   test('to refuse has a time of its own', async () => {
     const { engine, clock, ask } = create();
     engine.answer = () => ({ allow: false, reason: 'no' });
@@ -287,6 +297,26 @@ describe('memory', () => {
     expect(engine.asked).toHaveLength(4);
     expect(await ask({ resource: { key: 'a' } })).toMatchObject({ cached: true });
     expect(await ask({ resource: { key: 'b' } })).toMatchObject({ cached: false });
+  });
+
+  test('holds a long one too where it may hold few', async () => {
+    const { ask } = create({ cacheMaxEntries: 1 });
+    const context = { userAgent: 'x'.repeat(25_000) };
+    await ask({ context });
+    expect(await ask({ context })).toMatchObject({ cached: true });
+  });
+
+  test.each<readonly [string, Decision]>([
+    ['reasons', { allow: false, reason: 'x'.repeat(15_000) }],
+    ['prefixes', { allow: true, obligations: { keyPrefix: 'x'.repeat(15_000) } }],
+    ['types', { allow: true, obligations: { allowedContentTypes: ['x'.repeat(7000), 'y'.repeat(8000)] } }],
+  ])('and so many bytes: long %s displace others', async (_, decision) => {
+    const { engine, ask } = create({ cacheMaxEntries: 100 });
+    await ask({ resource: { key: 'first' } });
+    engine.answer = () => decision;
+    for (let index = 0; index < 20; index++) await ask({ resource: { key: `${index}` } });
+    expect(await ask({ resource: { key: '12' } })).toMatchObject({ cached: true });
+    expect(await ask({ resource: { key: 'first' } })).toMatchObject({ cached: false });
   });
 
   test('and so many bytes: long questions displace others', async () => {

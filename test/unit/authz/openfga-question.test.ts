@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Principal } from '../../../src/auth/principal.ts';
 import type { Action, Question } from '../../../src/authz/authorizer.ts';
 import { createQuestionMaker, listChecks } from '../../../src/authz/openfga-question.ts';
-import { ancestorsOf, encodeForId, findPartFault } from '../../../src/authz/render-template.ts';
+import { ancestorsOf, encodeForId, findPartFault, findUserFault, textsOf } from '../../../src/authz/render-template.ts';
 import type { OpenFgaTuple } from '../../../src/config/config.ts';
 import { anonymous, createQuestion, jwtPrincipal, sigv4Principal } from '../../support/questions.ts';
 
@@ -396,4 +396,20 @@ describe('what is no template', () => {
   ] as const)('%s %j is one', (part, text) => {
     expect(findPartFault(part, text)).toBeUndefined();
   });
+});
+
+test('the type of a user or an object is written out, and who is asked about is one', () => {
+  for (const part of ['user', 'object'] as const)
+    expect(findPartFault(part, '{sub}:a')).toBe('must have its type in plain text');
+  expect(findUserFault('user:{sub}')).toBeUndefined();
+  expect(findUserFault('{sub}')).toMatch(/^must be type:id/);
+  expect(findUserFault('user:{key.ancestors}')).toBe('must not hold {key.ancestors}');
+});
+
+test('no claim stands in for the key', () => {
+  const question = createQuestion({
+    principal: jwtPrincipal({ sub: 'alice', key: 'theirs' }),
+    resource: { key: 'a b/c' },
+  });
+  expect(textsOf(question, 'key')).toEqual(['a%20b/c']);
 });
