@@ -1,9 +1,10 @@
-// The checks of single values: listening addresses, bucket names, secrets.
+// The checks of single values: listening addresses, numbers and flags, bucket names, secrets.
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { findBucketNameFault, findBucketPatternFault } from '../../../src/bucket-name.ts';
 import { findSecretFault } from '../../../src/config/find-secret-fault.ts';
 import { parseListenAddress } from '../../../src/config/parse-listen-address.ts';
+import { flag, integer, seconds, size } from '../../../src/config/scalars.ts';
 
 describe('listening addresses', () => {
   test.each([
@@ -30,6 +31,35 @@ describe('listening addresses', () => {
       expect(parseListenAddress(text)).toBeUndefined();
     },
   );
+});
+
+describe('values from the environment, which are text', () => {
+  test('are numbers and flags where they are written as such', () => {
+    expect(['0', '15', '007'].map((value) => integer(0, 20).parse(value))).toEqual([0, 15, 7]);
+    expect(['0.5', '20', '1.000001'].map((value) => seconds(0, 20).parse(value))).toEqual([0.5, 20, 1.000001]);
+    expect(['true', 'false'].map((value) => flag().parse(value))).toEqual([true, false]);
+    expect(['1024', '1KiB', 1024].map((value) => size(1024, 1024).parse(value))).toEqual([1024, 1024, 1024]);
+  });
+
+  test.each(['', ' ', ' 5', '5 ', '+5', '-5', '1e1', '0x5', '5.', '.5', '1_0', '5s', '1'.repeat(16)])(
+    '%j is no number',
+    (value) => {
+      expect(seconds(0, 20).safeParse(value).success).toBe(false);
+      expect(integer(0, Number.MAX_SAFE_INTEGER).safeParse(value).success).toBe(false);
+    },
+  );
+
+  test.each(['1.5', '21'])('%j is no whole number to 20', (value) => {
+    expect(integer(0, 20).safeParse(value).success).toBe(false);
+  });
+
+  test.each(['True', 'yes', '1', '', 1])('%j is no flag', (value) => {
+    expect(flag().safeParse(value).success).toBe(false);
+  });
+
+  test.each([1023, '1023', 1025, '1025B', '2KiB', 1.5, -1, ''])('%j is no size of 1 KiB', (value) => {
+    expect(size(1024, 1024).safeParse(value).success).toBe(false);
+  });
 });
 
 describe('bucket names', () => {
