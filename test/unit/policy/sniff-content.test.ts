@@ -166,3 +166,42 @@ describe('a body in pieces', () => {
     expect(sniff('binary/octet-stream', [heads.elf])).toBe('not looked at');
   });
 });
+
+describe('short signatures', () => {
+  const after = (signature: string, rest: readonly number[]): Buffer =>
+    Buffer.concat([Buffer.from(signature, 'hex'), Buffer.from(rest), Buffer.alloc(64, 1)]);
+
+  test.each([0x08, 0x0b, 0x0e, 0x1a, 0x1c, 0x1f, 0])('letters and the byte %i are no text', (byte) => {
+    expect(isBelied('text/plain', Buffer.from([...Buffer.from('MThd'), byte, ...Buffer.from(' is a word')]))).toBe(
+      true,
+    );
+  });
+
+  test.each([0x09, 0x0a, 0x0c, 0x0d, 0x1b, 0x20, 0x7f, 0xff])('letters and the byte %i may be text', (byte) => {
+    expect(isBelied('text/plain', Buffer.from([...Buffer.from('MThd'), byte, ...Buffer.from(' is a word')]))).toBe(
+      false,
+    );
+  });
+
+  test.each([
+    ['of gzip, with its one method', after('1f8b', [8]), true],
+    ['of gzip, with another', after('1f8b', [7]), false],
+    ['of MP3, with a tag', after('494433', [4, 0]), true],
+    ['of MP3, of two bytes', after('fffb', [0x90, 0]), false],
+    ['of a bitmap, with nothing in what is reserved', after('424d', [1, 2, 3, 4, 0, 0, 0, 0]), true],
+    ...[0, 1, 2, 3].map((at) => {
+      const reserved = [0, 1, 2, 3].map((one) => (one === at ? 1 : 0));
+      return [`of a bitmap, with something in ${at}`, after('424d', [1, 2, 3, 4, ...reserved]), false] as const;
+    }),
+    ['of a program, whose header is near', dosStub, true],
+    ['of a program, cut behind the address of its header', dosStub.subarray(0, 0x40), true],
+    ['of a program, cut before it', dosStub.subarray(0, 0x3f), false],
+    ...[0x3e, 0x3f].map((at) => {
+      const far = Buffer.from(dosStub);
+      far[at] = 1;
+      return [`of a program, whose header is far away by byte ${at}`, far, false] as const;
+    }),
+  ] as const)('%s', (_, head, isSigned) => {
+    expect(isBelied('text/plain', head)).toBe(isSigned);
+  });
+});
