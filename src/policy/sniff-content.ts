@@ -167,7 +167,7 @@ function hasNoReserved(head: Uint8Array): boolean {
 
 /** Of a program for Windows: where its header lies (PE Format, section "MS-DOS Stub"), or 0 in one for DOS. */
 function leadsToHeader(head: Uint8Array): boolean {
-  return head.length >= 0x40 && head[0x3e] === 0 && head[0x3f] === 0;
+  return head[0x3e] === 0 && head[0x3f] === 0;
 }
 
 /** MIME Sniffing Standard, section 3: "binary data byte". */
