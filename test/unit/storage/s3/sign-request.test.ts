@@ -96,6 +96,16 @@ describe('what a signer keeps', () => {
   });
 });
 
+test.each(['a\tb', 'a  b', ' a b', 'a b ', 'a b\t', '\ta \t b '])(
+  'the value %j is signed as its folded form, and sent as it is',
+  (value) => {
+    const linesOf = (text: string) =>
+      createRequestSigner('us-east-1')(request({ headers: new Map([['x-amz-meta-a', text]]) }), credentials, then);
+    expect(signatureOf(linesOf(value))).toBe(signatureOf(linesOf('a b')));
+    expect(linesOf(value)).toContain(`\r\nx-amz-meta-a: ${value}\r\n`);
+  },
+);
+
 test.each([
   ['x-amz-meta-a', 'a\r\nx-amz-acl: public-read'],
   ['x-amz-meta-a', 'a\nb'],
