@@ -1,4 +1,5 @@
 // The memory budget: what is lent comes back, pressure is felt in steps, and reservations are granted in turn.
+import { getEventListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { ByteBudget, slabBytes } from '../../../../src/upload/body/byte-budget.ts';
@@ -39,9 +40,14 @@ describe('lending', () => {
     });
     budget.register(holder('small', slabs[0]!, 10));
     budget.register(holder('large', slabs[1]!, 20));
-    budget.register(holder('medium', slabs[2]!, 15));
+    budget.register(holder('smallest', slabs[2]!, 5));
+    const gone = budget.register(holder('gone', slabs[3]!, 30));
+    budget.unregister(gone);
     budget.lend();
     expect(dropped).toEqual(['large']);
+    expect(budget.tryReserve(slabBytes)).toBe(true);
+    budget.lend();
+    expect(dropped).toEqual(['large', 'small', 'smallest']);
   });
 
   test('is not held up by who keeps what cannot be given back', () => {
@@ -92,7 +98,9 @@ describe('lending', () => {
     expect(woken).toEqual([]);
     slabs[1]?.release();
     slabs[2]?.release();
-    for (let i = 0; i < 3; i++) budget.lend().release();
+    const more = Array.from({ length: 3 }, () => budget.lend());
+    expect(budget.isTight).toBe(true);
+    for (const slab of more) slab.release();
     expect(woken).toEqual(['woken']);
   });
 
@@ -189,6 +197,39 @@ describe('reservations', () => {
     for (let i = 0; i < 8; i++) budget.lend();
     expect(budget.tryReserve(slabBytes)).toBe(true);
     expect(budget.tryReserve(slabBytes)).toBe(false);
+  });
+
+  test('that wait for memory are granted when some comes back, or is no longer counted twice', async () => {
+    const budget = new ByteBudget(8 * slabBytes);
+    const slabs = Array.from({ length: 7 }, () => budget.lend());
+    expect(budget.tryReserve(slabBytes)).toBe(true);
+    const waiting = [budget.reserve(slabBytes, 10_000, never), budget.reserve(slabBytes, 10_000, never)];
+    slabs[0]?.release();
+    expect(await waiting[0]).toBe(true);
+    expect(budget.freeBytes).toBe(0);
+    budget.cover(slabBytes);
+    expect(await waiting[1]).toBe(true);
+    expect(budget.reservedBytes).toBe(3 * slabBytes);
+  });
+
+  test('do not overtake those that wait', async () => {
+    const budget = new ByteBudget(100);
+    expect(budget.tryReserve(30)).toBe(true);
+    const waiting = budget.reserve(40, 10_000, never);
+    expect(budget.tryReserve(5)).toBe(false);
+    budget.unreserve(30);
+    expect(await waiting).toBe(true);
+    expect(budget.tryReserve(10)).toBe(true);
+  });
+
+  test('leave nothing on the signal', async () => {
+    const budget = new ByteBudget(100);
+    expect(budget.tryReserve(50)).toBe(true);
+    const { signal } = new AbortController();
+    const waiting = budget.reserve(10, 10_000, signal);
+    budget.unreserve(50);
+    expect(await waiting).toBe(true);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   test('end with the signal', async () => {

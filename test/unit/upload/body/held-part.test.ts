@@ -217,6 +217,15 @@ test('bytes that lie side by side go as one, but for those that are under way', 
   expect(budget.lentBytes).toBe(0);
 });
 
+test('bytes of two memories do not go as one, wherever they lie in them', async () => {
+  const { part } = setUp();
+  part.append({ bytes: new Uint8Array(20).fill(97).subarray(0, 10), release: () => undefined });
+  part.append({ bytes: new Uint8Array(20).fill(98).subarray(10), release: () => undefined });
+  part.end();
+  expect(await send(part.startAttempt())).toBe('ab');
+  part.close();
+});
+
 test('who reads a part that has failed learns the first reason, and what still arrives is given back', async () => {
   const { budget, memory, part } = setUp();
   const [first, second] = [new Error('first'), new Error('second')];
