@@ -1,4 +1,5 @@
 // A worker's side: answers the supervising process when that asks for figures.
+import type { Log } from '../../log.ts';
 import type { MetricSnapshot } from './snapshot.ts';
 
 export interface SnapshotQuestion {
@@ -12,9 +13,16 @@ export interface SnapshotAnswer {
   readonly snapshot: readonly MetricSnapshot[];
 }
 
-export function reportToSupervisor(read: () => Promise<readonly MetricSnapshot[]>): { stop(): Promise<void> } {
+export interface ReportOptions {
+  readonly read: () => Promise<readonly MetricSnapshot[]>;
+  readonly log: Log;
+}
+
+export function reportToSupervisor({ read, log }: ReportOptions): { stop(): Promise<void> } {
   const listener = (message: unknown) => {
-    if (isQuestion(message)) void report(message.id);
+    if (!isQuestion(message)) return;
+    // Uploads go on; to the supervisor this worker is one that does not answer.
+    report(message.id).catch((error: unknown) => log.error({ err: error }, 'metrics could not be read'));
   };
   const report = async (id: number) => {
     const answer: SnapshotAnswer = { type: 'mizuchi:metrics', id, snapshot: await read() };

@@ -17,6 +17,8 @@ export async function startMetrics({ log, ...options }: MetricsOptions): Promise
   const { isSupervised } = options;
   const counters = new Counters(options);
   const read = async () => [...counters.read(), ...(await readProcessMetrics())];
-  const server = isSupervised ? reportToSupervisor(read) : await serveMetrics(options.config.metrics, { read, log });
+  const server = isSupervised
+    ? reportToSupervisor({ read, log })
+    : await serveMetrics(options.config.metrics, { read, log });
   return Object.assign(counters, { stop: () => server.stop() });
 }
