@@ -1,40 +1,19 @@
-// Bodies on their way from a reader to a backend that is slow, fails, or is tried again: the same bytes arrive, in order,
+// Bodies on their way in parts to a backend that is slow, fails, or is tried again: the same bytes arrive, in order,
 // and every byte of memory comes back.
-import { getEventListeners } from 'node:events';
-import { crc32 } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { S3Error } from '../../../../src/errors.ts';
-import type { OutgoingBody } from '../../../../src/storage/storage.ts';
 import { HeldPart } from '../../../../src/upload/body/held-part.ts';
-import { IncomingBody } from '../../../../src/upload/body/incoming-body.ts';
 import {
   fillPart,
   sendPartsWhileReceiving,
   sendWholeParts,
   type SendPart,
 } from '../../../../src/upload/body/send-parts.ts';
-import { sendWhole } from '../../../../src/upload/body/send-whole.ts';
-import { UploadMemory } from '../../../../src/upload/body/upload-memory.ts';
-import { Verifier } from '../../../../src/upload/body/verify.ts';
-import { createPushedBody } from '../../../support/pushed-body.ts';
 import { busy, bytesOf, pushAll, settleMemory, stored, take, tick, ticks } from '../../../support/sent-body.ts';
+import { retry, setUp } from './set-up-sending.ts';
 
 const kib = 1024;
-const retry = { maxAttempts: 3, baseDelayMs: 1, maxDelayMs: 2 };
-
-function setUp(length: number | undefined, budgetBytes: number) {
-  const pushed = createPushedBody({ length, budgetBytes });
-  const verifier = new Verifier({ length, maxBytes: 1e9, digests: [] });
-  const body = new IncomingBody({ body: pushed.reader, verifier, length });
-  return {
-    pushed,
-    body,
-    budget: pushed.budget,
-    memory: new UploadMemory(pushed.budget),
-    signal: new AbortController(),
-  };
-}
 
 const cutsArbitrary = fc.array(fc.integer({ min: 1, max: 600 * kib }), { minLength: 1, maxLength: 12 });
 const faultArbitrary = fc.record({ afterBytes: fc.integer({ min: 0, max: 300 * kib }), whileReading: fc.boolean() });
@@ -231,111 +210,6 @@ describe('parts of a body of unknown length', () => {
   });
 });
 
-/** A backend that takes nothing, until the attempt is given up. */
-const stuck = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
-    const stop = () => reject(signal.reason as Error);
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop);
-  });
-
-describe.each(['parts sent while they are received', 'parts of a body of unknown length', 'a body sent whole'])(
-  '%s',
-  (way) => {
-    const partBytes = 64 * kib;
-    /** Sends a body of five parts' length. */
-    const start = (send: SendPart, { concurrentParts = 2, aborted = false } = {}) => {
-      const length = 5 * partBytes;
-      const { pushed, body, memory, budget, signal } = setUp(
-        way.includes('unknown') ? undefined : length,
-        64 * 1024 * kib,
-      );
-      if (aborted) signal.abort(new Error('gone before'));
-      const options = { send, memory, concurrentParts, retry, signal: signal.signal };
-      const sendFirst = async () => {
-        const first = new HeldPart(memory, undefined, true);
-        const rest = await fillPart(first, body, partBytes);
-        const held = { partBytes, maxParts: 5, first, rest, tryReserve: () => true, unreserve: () => undefined };
-        return sendWholeParts(body, { ...options, ...held });
-      };
-      const sendAll = async () => {
-        if (way.includes('unknown')) return sendFirst();
-        if (way.includes('received')) return sendPartsWhileReceiving(body, { ...options, length, partBytes });
-        return sendWhole((outgoing, stop) => send(1, outgoing, stop), { body, budget, retry, signal: signal.signal });
-      };
-      const sending = sendAll();
-      sending.catch(() => undefined);
-      const settle = async () => {
-        await sending.catch(() => undefined);
-        memory.close();
-        pushed.reader.detach();
-        expect(await settleMemory(budget)).toBe(0);
-        expect(getEventListeners(signal.signal, 'abort')).toEqual([]);
-      };
-      return { pushed, signal, sending, settle, bytes: bytesOf(length) };
-    };
-    const taking: SendPart = async (_, outgoing) => {
-      await take(outgoing);
-      return stored;
-    };
-
-    test('cut where chunks end, carry all bytes', async () => {
-      const parts: Buffer[] = [];
-      const { pushed, sending, settle, bytes } = start(async (partNumber, outgoing) => {
-        parts[partNumber - 1] = await take(outgoing);
-        return stored;
-      });
-      await pushAll(pushed, bytes, [partBytes], { pace: 5 });
-      await sending;
-      expect(Buffer.concat(parts).equals(bytes)).toBe(true);
-      await settle();
-    });
-
-    test('end with the backend’s failure while the client is silent', async () => {
-      const cause = new S3Error('AccessDenied');
-      const { pushed, sending, settle, bytes } = start(async () => {
-        await tick();
-        throw cause;
-      });
-      pushed.push(bytes.subarray(0, 70 * kib));
-      await expect(sending).rejects.toBe(cause);
-      await settle();
-    });
-
-    test('end with the client’s failure while the backend takes nothing', async () => {
-      const { pushed, sending, settle, bytes } = start((_, __, signal) => stuck(signal));
-      pushed.push(bytes.subarray(0, 70 * kib));
-      await tick();
-      pushed.reader.detach();
-      await expect(sending).rejects.toThrow('client closed');
-      await settle();
-    });
-
-    test('end with the request while client and backend do nothing', async () => {
-      const { pushed, signal, sending, settle, bytes } = start((_, __, stop) => stuck(stop));
-      pushed.push(bytes.subarray(0, 70 * kib));
-      await tick();
-      const reason = new Error('too slow');
-      signal.abort(reason);
-      await expect(sending).rejects.toBe(reason);
-      await settle();
-    });
-
-    test('are not sent when the request was over before', async () => {
-      const { pushed, sending, settle, bytes } = start(
-        async (partNumber, outgoing, signal) => {
-          signal.throwIfAborted();
-          return taking(partNumber, outgoing, signal);
-        },
-        { aborted: true },
-      );
-      pushed.push(bytes.subarray(0, 70 * kib));
-      await expect(sending).rejects.toThrow('gone before');
-      await settle();
-    });
-  },
-);
-
 describe('of parts in flight', () => {
   const partBytes = 64 * kib;
   const bytes = bytesOf(6 * partBytes + 1);
@@ -433,161 +307,5 @@ describe('of parts in flight', () => {
     memory.close();
     for (const slab of others) slab.release();
     expect(await settleMemory(budget)).toBe(0);
-  });
-});
-
-describe('a checksum that is made here', () => {
-  const bytes = bytesOf(1000 * kib);
-  const partBytes = 300 * kib;
-  const crcOf = (part: Uint8Array): string => {
-    const value = Buffer.alloc(4);
-    value.writeUInt32BE(crc32(part));
-    return value.toString('base64');
-  };
-  const completed = [0, 1, 2, 3].map((i) => ({
-    partNumber: i + 1,
-    etag: stored.etag,
-    checksums: [['crc32', crcOf(bytes.subarray(i * partBytes, (i + 1) * partBytes))]],
-  }));
-
-  /** Takes all, says what checksum it was told then, and fails the first attempt at each part. */
-  const createSend = () => {
-    const told: (string | undefined)[][] = [];
-    const send: SendPart = async (partNumber, outgoing) => {
-      await take(outgoing);
-      const attempts = (told[partNumber - 1] ??= []);
-      attempts.push(outgoing.checksum?.base64);
-      if (attempts.length === 1) throw busy;
-      return stored;
-    };
-    return { told, send };
-  };
-
-  test('goes with each part sent while it is received, and with each attempt, and is named in the end', async () => {
-    const { pushed, body, memory, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
-    const { told, send } = createSend();
-    const crc = body.makeCrc('crc32', partBytes);
-    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal, crc };
-    const sending = sendPartsWhileReceiving(body, { ...options, length: bytes.byteLength, partBytes });
-    await Promise.all([pushAll(pushed, bytes, [70 * kib]), sending]);
-    expect(await sending).toEqual(completed);
-    expect(told).toEqual(completed.map(({ checksums }) => [checksums[0]?.[1], checksums[0]?.[1]]));
-    memory.close();
-  });
-
-  test('goes with each part of a body of unknown length', async () => {
-    const { pushed, body, memory, signal } = setUp(undefined, 64 * 1024 * kib);
-    const { told, send } = createSend();
-    const crc = body.makeCrc('crc32', partBytes);
-    const pushing = pushAll(pushed, bytes, [70 * kib]);
-    const first = new HeldPart(memory, undefined, true);
-    const rest = await fillPart(first, body, partBytes);
-    const options = { send, memory, concurrentParts: 2, retry, signal: signal.signal, crc };
-    const held = { partBytes, maxParts: 10, first, rest, tryReserve: () => false, unreserve: () => undefined };
-    expect(await sendWholeParts(body, { ...options, ...held })).toEqual(completed);
-    expect(told).toEqual(completed.map(({ checksums }) => [checksums[0]?.[1], checksums[0]?.[1]]));
-    await pushing;
-    memory.close();
-  });
-
-  test('goes with a body sent whole', async () => {
-    const { pushed, body, memory, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
-    const { told, send } = createSend();
-    const sending = sendWhole((outgoing, stop) => send(1, outgoing, stop), {
-      body,
-      budget,
-      retry,
-      signal: signal.signal,
-      checksum: body.makeCrc('crc32').ofPart(1),
-    });
-    await Promise.all([pushAll(pushed, bytes, [70 * kib]), sending]);
-    expect(told).toEqual([[crcOf(bytes), crcOf(bytes)]]);
-    memory.close();
-  });
-});
-
-describe('a body sent whole', () => {
-  test('is sent again from its first byte after a failure that may be retried', async () => {
-    const bytes = bytesOf(900 * kib);
-    const { pushed, body, budget, signal } = setUp(bytes.byteLength, 64 * 1024 * kib);
-    let attempts = 0;
-    let taken: Buffer = Buffer.alloc(0);
-    const sending = sendWhole(
-      async (outgoing) => {
-        taken = await take(outgoing, ++attempts === 1 ? { afterBytes: 200 * kib, whileReading: true } : undefined);
-        return stored;
-      },
-      { body, budget, retry, signal: signal.signal },
-    );
-    await Promise.all([pushAll(pushed, bytes, [64 * kib]), sending]);
-    expect(attempts).toBe(2);
-    expect(taken.equals(bytes)).toBe(true);
-    expect(await settleMemory(budget)).toBe(0);
-  });
-
-  test.each([
-    ['in one chunk', 5],
-    ['and empty', 0],
-  ])('%s is sent again, and leaves nothing behind', async (_, length) => {
-    const { pushed, body, budget, signal } = setUp(length, 64 * 1024 * kib);
-    const holder = { keptBytes: 0, dropKept: () => undefined };
-    budget.unregister(budget.register(holder));
-    const place = budget.register(holder);
-    budget.unregister(place);
-    pushed.push(bytesOf(length), true);
-    const taken: Buffer[] = [];
-    const send = async (outgoing: OutgoingBody) => {
-      taken.push(await take(outgoing));
-      if (taken.length === 1) throw busy;
-      return stored;
-    };
-    await sendWhole(send, { body, budget, retry, signal: signal.signal });
-    expect(taken).toEqual([bytesOf(length), bytesOf(length)]);
-    expect(await settleMemory(budget)).toBe(0);
-    expect(budget.register(holder)).toBe(place);
-  });
-
-  test('is not shown to the backend to its end when its digest is wrong', async () => {
-    const bytes = bytesOf(900 * kib);
-    const pushed = createPushedBody({ length: bytes.byteLength });
-    const digests = [{ algorithm: 'crc32', base64: 'AAAAAA==' }] as const;
-    const verifier = new Verifier({ length: bytes.byteLength, maxBytes: 1e9, digests });
-    const body = new IncomingBody({ body: pushed.reader, verifier, length: bytes.byteLength });
-    let takenBytes = 0;
-    const sending = sendWhole(
-      async (outgoing) => {
-        for (let chunk = await outgoing.read(); chunk !== null; chunk = await outgoing.read()) {
-          takenBytes += chunk.bytes.byteLength;
-          chunk.release();
-        }
-        return stored;
-      },
-      { body, budget: pushed.budget, retry, signal: new AbortController().signal },
-    );
-    const pushing = pushAll(pushed, bytes, [64 * kib]);
-    await expect(sending).rejects.toMatchObject({ code: 'BadDigest' });
-    await pushing;
-    expect(takenBytes).toBeGreaterThan(0);
-    expect(takenBytes).toBeLessThan(bytes.byteLength);
-    expect(await settleMemory(pushed.budget)).toBe(0);
-  });
-
-  test('asks nothing of the backend when a body of one chunk is wrong', async () => {
-    const pushed = createPushedBody({ length: 5 });
-    const digests = [{ algorithm: 'md5', base64: 'AAAAAAAAAAAAAAAAAAAAAA==' }] as const;
-    const verifier = new Verifier({ length: 5, maxBytes: 10, digests });
-    const body = new IncomingBody({ body: pushed.reader, verifier, length: 5 });
-    pushed.push(Buffer.from('hello'), true);
-    let asked = false;
-    const sending = sendWhole(
-      () => {
-        asked = true;
-        return Promise.resolve(stored);
-      },
-      { body, budget: pushed.budget, retry, signal: new AbortController().signal },
-    );
-    await expect(sending).rejects.toMatchObject({ code: 'BadDigest' });
-    expect(asked).toBe(false);
-    expect(pushed.budget.lentBytes).toBe(0);
   });
 });
