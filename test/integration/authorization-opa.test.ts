@@ -8,16 +8,14 @@ import {
   type MultipartDriver,
   type Sender,
 } from '../support/authorized-bucket.ts';
-import { fieldsOf } from '../support/policy-buckets.ts';
+import { createAuthorizationChecks, uploadIdOf } from '../support/authorization-checks.ts';
 import { requestLines } from '../support/log-lines.ts';
-import { createRandomBody } from '../support/random-body.ts';
 import { openRawConnection } from '../support/raw-connection.ts';
 import { presignS3Url, signS3Request, type ClientCredential } from '../support/sign-s3-request.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
 import { createToken, jwtSecret, startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const MiB = 1024 * 1024;
 const policy = `package mizuchi
 
 default allow := false
@@ -25,16 +23,6 @@ default allow := false
 allow if input.context.operation in data.rules.operations
 
 by_action if input.action in data.rules.actions
-
-narrowed := {"allow": true, "reason": "narrowed", "key_prefix": data.rules.prefix} if {
-	data.rules.prefix
-} else := {"allow": true, "max_object_size": data.rules.size} if {
-	data.rules.size
-} else := {"allow": true, "allowed_content_types": data.rules.types} if {
-	data.rules.types
-}
-
-wrong := {"allow": true, "max_object_size": "10MiB"}
 
 named if input.subject in data.rules.subjects
 
@@ -58,7 +46,6 @@ const alice: ClientCredential = {
 const sigv4 = { access_key: alice.accessKey, secret_key: alice.secretKey };
 const uncached = { cache_ttl_seconds: 0, timeout_seconds: 2 };
 const rememberedMs = 2000;
-const parts = { multipart_threshold: 5 * MiB, part_size: 5 * MiB };
 
 let buckets: AuthorizedBuckets;
 let tester: Sender;
@@ -73,9 +60,6 @@ beforeAll(async () => {
       prefixed: { opa: uncached, upload: { key_prefix: '{sub}/' } },
       bound: { opa: uncached, upload: { bind_multipart_to_creator: true } },
       'by-action': { opa: { ...uncached, policy_path: 'mizuchi/by_action' } },
-      narrowed: { opa: { ...uncached, policy_path: '/mizuchi/narrowed' }, upload: parts },
-      wrong: { opa: { ...uncached, policy_path: '/v1/data/mizuchi/wrong/' } },
-      undefined: { opa: { ...uncached, policy_path: '/v1/data/mizuchi/nothing' } },
       named: {
         opa: { ...uncached, policy_path: '/v1/data/mizuchi/named' },
         auth: { jwt: { secret: jwtSecret }, sigv4 },
@@ -97,21 +81,8 @@ beforeEach(async () => {
   buckets.opa.takeAsked();
 });
 
-const setRules = (rules: object): Promise<void> => buckets.opa.putData('/rules', rules);
+const { setRules, put, seeRefused } = createAuthorizationChecks(() => ({ buckets, key }));
 const allBut = (...names: OperationName[]) => ({ operations: operations.filter((name) => !names.includes(name)) });
-const put = (send: Sender, bucket: string, body: Buffer | Iterable<Buffer>, headers: Record<string, string> = {}) =>
-  send({ method: 'PUT', path: `/${bucket}/${key}`, body, headers });
-const uploadIdOf = (answer: Answer): string => fieldsOf(answer)['UploadId'] ?? '';
-
-/** Runs what must be refused, and sees that nothing has changed in the store. */
-async function seeRefused(run: () => Promise<Answer>, expected = '403 AccessDenied'): Promise<Answer> {
-  const before = await buckets.look(key);
-  const answer = await run();
-  expect(outcomeOf(answer)).toBe(expected);
-  await buckets.proxy.waitUntilIdle();
-  expect(await buckets.look(key)).toEqual(before);
-  return answer;
-}
 
 /** OPA tells what it was asked in order, and a little late. */
 async function seeNobodyAsked(run: () => Promise<unknown>): Promise<void> {
@@ -379,98 +350,6 @@ describe('the key that was asked about is the key that is stored', () => {
       });
     },
   );
-});
-
-describe('a policy that narrows', () => {
-  const bytes = (size: number): Buffer => createRandomBody(`${key}${size}`, size).bytes();
-
-  test('the key must begin with its prefix', async () => {
-    await setRules({ prefix: 'folder/' });
-    expect(outcomeOf(await put(tester, 'narrowed', Buffer.from('x')))).toBe('200');
-    await setRules({ prefix: 'folder/object-x' });
-    await seeRefused(() => put(tester, 'narrowed', Buffer.from('y')));
-    const upload = driveMultipart(tester, `/narrowed/${key}`);
-    await seeRefused(() => upload.create());
-    await seeRefused(() => upload.abort('x'));
-  });
-
-  test.each([
-    ['known length', (size: number) => bytes(size)],
-    ['unknown length', (size: number) => [bytes(size)]],
-  ])('an object is no larger: %s', async (_, bodyOf) => {
-    await setRules({ size: 1000 });
-    expect(outcomeOf(await put(tester, 'narrowed', bodyOf(1000)))).toBe('200');
-    await seeRefused(() => put(tester, 'narrowed', bodyOf(1001)), '413 EntityTooLarge');
-    await setRules({ size: 11 * MiB });
-    await seeRefused(() => put(tester, 'narrowed', bodyOf(11 * MiB + 1)), '413 EntityTooLarge');
-  });
-
-  test('a length that was announced is refused at once', async () => {
-    await setRules({ size: 1000 });
-    const connection = await openRawConnection(buckets.proxy.url);
-    const fields = ['host: x', `authorization: Bearer ${await createToken()}`, 'content-length: 1001'];
-    await connection.write(`PUT /narrowed/${key} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
-    expect(outcomeOf({ ...(await connection.readAnswer()), headers: {} })).toBe('413 EntityTooLarge');
-    connection.destroy();
-  });
-
-  test('nor is one of parts that the client has cut', async () => {
-    await setRules({ size: 11 * MiB });
-    const upload = driveMultipart(tester, `/narrowed/${key}`);
-    const uploadId = uploadIdOf(await upload.create());
-    await seeRefused(() => upload.part(uploadId, 1, bytes(11 * MiB + 1)), '413 EntityTooLarge');
-    const etags: (readonly [number, string | undefined])[] = [];
-    for (const number of [1, 2, 3]) {
-      const { headers } = await upload.part(uploadId, number, bytes(number < 3 ? 5 * MiB : MiB + 1));
-      etags.push([number, headers.etag]);
-    }
-    await seeRefused(() => upload.complete(uploadId, etags), '413 EntityTooLarge');
-    expect(outcomeOf(await upload.complete(uploadId, etags.slice(0, 2)))).toBe('200');
-  });
-
-  test('an object is of one of its types', async () => {
-    await setRules({ types: ['image/*', 'Text/Plain'] });
-    for (const type of ['image/png', 'TEXT/plain; charset=utf-8']) {
-      expect(outcomeOf(await put(tester, 'narrowed', Buffer.from('x'), { 'content-type': type }))).toBe('200');
-    }
-    const upload = driveMultipart(tester, `/narrowed/${key}`);
-    for (const type of ['text/html', 'image', 'image/png, text/html', '']) {
-      await seeRefused(
-        () => put(tester, 'narrowed', Buffer.from('y'), { 'content-type': type }),
-        '415 UnsupportedMediaType',
-      );
-      await seeRefused(() => upload.create({ 'content-type': type }), '415 UnsupportedMediaType');
-    }
-    const uploadId = uploadIdOf(await upload.create({ 'content-type': 'image/gif' }));
-    const { etag } = (await upload.part(uploadId, 1, Buffer.from('a part'))).headers;
-    expect(outcomeOf(await upload.complete(uploadId, [[1, etag]]))).toBe('200');
-    await setRules({ types: [] });
-    await seeRefused(() => put(tester, 'narrowed', Buffer.from('y')), '415 UnsupportedMediaType');
-  });
-
-  test('no type, or an empty one, is stored as what was allowed, whatever the key ends in', async () => {
-    await setRules({ types: ['application/octet-stream'] });
-    for (const headers of [{}, { 'content-type': '' }] as Record<string, string>[]) {
-      const path = `/narrowed/${key}.html`;
-      expect(outcomeOf(await tester({ method: 'PUT', path, body: Buffer.from('<p>'), headers }))).toBe('200');
-      expect((await buckets.stored.head(`${key}.html`)).ContentType).toBe('application/octet-stream');
-      const upload = driveMultipart(tester, path);
-      const uploadId = uploadIdOf(await upload.create(headers));
-      const { etag } = (await upload.part(uploadId, 1, Buffer.from('<p>'))).headers;
-      expect(outcomeOf(await upload.complete(uploadId, [[1, etag]]))).toBe('200');
-      expect((await buckets.stored.head(`${key}.html`)).ContentType).toBe('application/octet-stream');
-    }
-  });
-
-  test('an obligation of the wrong type allows nothing, and its fault is for the log', async () => {
-    const answer = await seeRefused(() => put(tester, 'wrong', Buffer.from('x')), '503 ServiceUnavailable');
-    expect(answer.body).not.toMatch(/OPA|max_object_size/i);
-    await waitFor(async () => buckets.proxy.logs().includes('OPA’s max_object_size is not of its type'));
-  });
-
-  test('a rule that is undefined refuses', async () => {
-    await seeRefused(() => put(tester, 'undefined', Buffer.from('x')));
-  });
 });
 
 describe('memory', () => {
