@@ -1,7 +1,8 @@
 // What is refused in a bucket's auth block, of JWT and of SigV4, each with its place.
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { bucketWith, faultsOf, pathsOf, secret } from './faults-of.ts';
+import { bucketWith, faultsOf, pathsOf } from './faults-of.ts';
+import { secret } from './secret-in-environment.ts';
 
 const jwtFaults = (settings: string) =>
   faultsOf(bucketWith(`s3: {}, auth: { jwt: { ${settings} } }`)).map(({ path, message }) => [

@@ -1,12 +1,11 @@
 // Configurations that are refused: small ones to begin with, and the faults that loading tells.
 import { ConfigError, type ConfigFault } from '../../../src/config/config-error.ts';
 import { loadConfig } from '../../../src/config/load-config.ts';
-
-export const secret = 'Zx8Qm2Lp7Vr4Tn9Kc1Wb6Hd3Jf5Gs0Ya';
+import { env, secret } from './secret-in-environment.ts';
 
 export function faultsOf(text: string): readonly ConfigFault[] {
   try {
-    loadConfig({ path: 'config.yaml', text, env: { JWT_SECRET: secret } });
+    loadConfig({ path: 'config.yaml', text, env });
   } catch (error) {
     if (error instanceof ConfigError) return error.faults;
     throw error;
