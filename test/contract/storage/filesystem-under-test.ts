@@ -5,7 +5,7 @@ import path from 'node:path';
 import { encodeKey } from '../../../src/storage/filesystem/encode-key.ts';
 import { createFilesystemStorage } from '../../../src/storage/filesystem/filesystem-storage.ts';
 import { readRecord } from '../../../src/storage/filesystem/object-record.ts';
-import type { ReadObject, StorageUnderTest } from './storage-contract.ts';
+import type { ReadObject, StorageUnderTest } from './storage-under-test.ts';
 
 const bucket = 'uploads';
 

@@ -14,7 +14,8 @@ import { startVersitygw } from '../../servers/start-versitygw.ts';
 import { createBucket, type BucketView } from '../../support/s3-client.ts';
 import { createCountedBody } from './counted-body.ts';
 import { everyKey } from './keys.ts';
-import { describeStorageContract, type ReadObject, type StorageUnderTest } from './storage-contract.ts';
+import { describeStorageContract } from './storage-contract.ts';
+import type { ReadObject, StorageUnderTest } from './storage-under-test.ts';
 
 const bucket = 'contract';
 const never = new AbortController().signal;

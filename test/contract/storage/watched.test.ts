@@ -11,7 +11,8 @@ import {
 import { createRandomBody } from '../../support/random-body.ts';
 import { createCountedBody, failureOf } from './counted-body.ts';
 import { makeFilesystemStorage } from './filesystem-under-test.ts';
-import { describeStorageContract, type StorageUnderTest } from './storage-contract.ts';
+import { describeStorageContract } from './storage-contract.ts';
+import type { StorageUnderTest } from './storage-under-test.ts';
 
 const seen: { readonly call: StorageCall; readonly end: StorageCallEnd }[] = [];
 const watcher: StorageWatcher = {
