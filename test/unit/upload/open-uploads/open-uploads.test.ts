@@ -255,22 +255,16 @@ test('a sweep that is asked for while one is under way is that one', async () =>
   backend.close();
 });
 
-test(
-  'whose upload failed waits ten seconds for its abort; then that goes on without it',
-  { timeout: 20_000 },
-  async () => {
-    const silent: Storage = {
-      ...storage,
-      abortMultipartUpload: (_, signal) =>
-        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
-    };
-    await start(() => silent);
-    const entry = await openUpload('a');
-    const open = await openUploads.opened('uploads', entry, silent);
-    const startedAt = performance.now();
-    await open.abort();
-    expect(performance.now() - startedAt).toBeLessThan(15_000);
-    expect(openUploads.abortsPending).toBe(1);
-    expect(events).toEqual([`abort failed ${entry.uploadId}`]);
-  },
-);
+test('a failure is not kept waiting by a backend that never answers the abort', { timeout: 20_000 }, async () => {
+  const silent: Storage = {
+    ...storage,
+    abortMultipartUpload: (_, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+  };
+  await start(() => silent);
+  const entry = await openUpload('a');
+  const open = await openUploads.opened('uploads', entry, silent);
+  await open.abort();
+  expect(openUploads.abortsPending).toBe(1);
+  expect(events).toEqual([`abort failed ${entry.uploadId}`]);
+});
