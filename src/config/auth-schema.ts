@@ -167,6 +167,7 @@ const sigV4Credential = z.strictObject({
   access_key: accessKey,
   secret_key: sigV4Secret,
   session_token: text().optional(),
+  expiration: z.iso.datetime({ offset: true, error: 'must be a time such as 2026-12-31T23:59:59Z' }).optional(),
   subject: text().optional(),
 });
 

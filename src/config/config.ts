@@ -231,6 +231,8 @@ export interface SigV4Credential {
   readonly secretKey: string;
   /** Of temporary credentials: then every request must carry it as `x-amz-security-token`. */
   readonly sessionToken?: string;
+  /** Of temporary credentials: from then on they are refused; milliseconds since 1970. */
+  readonly expiresAtMs?: number;
   /** Who that is, for policies and logs. */
   readonly subject: string;
 }

@@ -196,10 +196,11 @@ function fromJwtKey(key: JwtKeyConfig): JwtInput {
 
 function fromSigV4(sigv4: SigV4Config): NonNullable<BucketInput['auth']>['sigv4'] {
   return {
-    credentials: sigv4.credentials.map(({ accessKey, sessionToken, subject }) => ({
+    credentials: sigv4.credentials.map(({ accessKey, sessionToken, expiresAtMs, subject }) => ({
       access_key: accessKey,
       secret_key: hidden,
       ...(sessionToken !== undefined && { session_token: hidden }),
+      ...(expiresAtMs !== undefined && { expiration: new Date(expiresAtMs).toISOString() }),
       subject,
     })),
     region: sigv4.region,

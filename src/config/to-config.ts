@@ -164,8 +164,14 @@ function toSigV4({ access_key: accessKey, secret_key: secretKey, credentials, ..
 }
 
 function toSigV4Credential(credential: NonNullable<ParsedSigV4['credentials']>[number]): SigV4Credential {
-  const { access_key: accessKey, secret_key: secretKey, session_token: sessionToken, subject } = credential;
-  return { accessKey, secretKey, ...(sessionToken !== undefined && { sessionToken }), subject: subject ?? accessKey };
+  const { access_key: accessKey, secret_key: secretKey, session_token: sessionToken, expiration, subject } = credential;
+  return {
+    accessKey,
+    secretKey,
+    ...(sessionToken !== undefined && { sessionToken }),
+    ...(expiration !== undefined && { expiresAtMs: Date.parse(expiration) }),
+    subject: subject ?? accessKey,
+  };
 }
 
 function toAuthz({ enabled, fail_mode: failMode, opa, openfga }: ParsedAuthz): AuthzConfig | undefined {

@@ -24,7 +24,7 @@ import { fromHttpDate, parseTimestamp } from './timestamp.ts';
 /**
  * The body is not looked at: `payload` of what is returned says what it must be.
  * @throws S3Error as http-api has it: AuthorizationHeaderMalformed or AuthorizationQueryParametersError, InvalidAccessKeyId,
- * RequestTimeTooSkewed, AccessDenied, SignatureDoesNotMatch, InvalidToken; InvalidRequest, InvalidArgument, NotImplemented,
+ * RequestTimeTooSkewed, AccessDenied, SignatureDoesNotMatch, InvalidToken, ExpiredToken; InvalidRequest, InvalidArgument, NotImplemented,
  * InvalidURI.
  */
 export type SigV4Verifier = (request: AuthRequest, signature: PresentedSignature) => Promise<Authentication>;
@@ -66,14 +66,20 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
       throw new S3Error('SignatureDoesNotMatch');
     }
     // Not before: whoever knows no more than the access key is not told which token is right.
-    checkSessionToken(found.credential.sessionToken, presented, request.headers);
+    const {
+      subject,
+      accessKey: accessKeyId,
+      sessionToken,
+      expiresAtMs: credentialExpiresAtMs = Infinity,
+    } = found.credential;
+    checkSessionToken(sessionToken, presented, request.headers);
+    if (Date.now() >= credentialExpiresAtMs) throw new S3Error('ExpiredToken');
     if (!config.allowUnsignedPayload) refuseUnsignedPayload(canonical.payloadHash);
     const payload = readPayload(headers, () =>
       startChunkSignatures({ ...key, timestamp, seedSignature: presented.signature }),
     );
-    const { subject, accessKey: accessKeyId } = found.credential;
     return {
-      principal: { kind: 'sigv4', subject, accessKeyId, expiresAtMs },
+      principal: { kind: 'sigv4', subject, accessKeyId, expiresAtMs: Math.min(expiresAtMs, credentialExpiresAtMs) },
       payload,
       headers,
       isByCookie: false,

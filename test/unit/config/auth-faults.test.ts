@@ -154,6 +154,11 @@ describe('sigv4', () => {
       'credentials: [{ access_key: AKIDALICE12345678, secret_key: AKIDALICE12345678 }]',
       [['.credentials[0].secret_key', 'must not be the access key itself']],
     ],
+    [`credentials: [{ ${pair}, expiration: '2026-12-31T23:59:59Z' }]`, []],
+    ...['2026-12-31', '2026-12-31T23:59:59', '1798761599', 'soon'].map((when): [string, string[][]] => [
+      `credentials: [{ ${pair}, expiration: '${when}' }]`,
+      [['.credentials[0].expiration', 'must be a time such as 2026-12-31T23:59:59Z']],
+    ]),
     [`${pair}, region: "a/b"`, [['.region', expect.anything()]]],
     [`${pair}, color: red`, [['.color', 'unknown key']]],
   ])('{ %s }', (settings, faults) => {

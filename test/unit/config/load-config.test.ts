@@ -147,7 +147,7 @@ buckets:
         claims: [{ claim: a.b, equals: 1, in: [1, x], gt: "2", exists: "true" }, { claim: c, matches: "x+" }]
       sigv4:
         credentials:
-          - { access_key: AKIDALICE, secret_key: kJ3nV8sQ2wX5zB7c, session_token: tok, subject: alice }
+          - { access_key: AKIDALICE, secret_key: kJ3nV8sQ2wX5zB7c, session_token: tok, expiration: 2026-12-31T23:59:59+01:00, subject: alice }
           - { access_key: AKIDBOB, secret_key: pL9mT4rY6uE1oI0a }
         region: eu-west-1
         service: other
@@ -256,7 +256,13 @@ logging:
           },
           sigv4: {
             credentials: [
-              { accessKey: 'AKIDALICE', secretKey: 'kJ3nV8sQ2wX5zB7c', sessionToken: 'tok', subject: 'alice' },
+              {
+                accessKey: 'AKIDALICE',
+                secretKey: 'kJ3nV8sQ2wX5zB7c',
+                sessionToken: 'tok',
+                expiresAtMs: Date.UTC(2026, 11, 31, 22, 59, 59),
+                subject: 'alice',
+              },
               { accessKey: 'AKIDBOB', secretKey: 'pL9mT4rY6uE1oI0a', subject: 'AKIDBOB' },
             ],
             region: 'eu-west-1',

@@ -38,7 +38,7 @@ buckets:
         claims: [{ claim: a, in: [1, b], exists: true }]
       sigv4:
         credentials:
-          - { access_key: AKIDALICE, secret_key: AliceKeyHere1234, session_token: SessionHere, subject: alice }
+          - { access_key: AKIDALICE, secret_key: AliceKeyHere1234, session_token: SessionHere, expiration: '2026-12-31T23:59:59.000Z', subject: alice }
         reject_replays: true
     cors: { allowed_origins: ["https://*.example"], allowed_headers: [x-own] }
   - { name: folder, filesystem: { root: ./d }, auth: { jwt: { secret: ${secret} } } }

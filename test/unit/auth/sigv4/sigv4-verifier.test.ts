@@ -97,6 +97,17 @@ describe.each(forms)('in the %s form', (form, sign) => {
     expect(await codeOf(authenticate(sign({ ...late, accessKey: 'unknown' })))).toBe('InvalidAccessKeyId');
   });
 
+  test('temporary credentials are refused once they have expired, whatever the signature allows', async () => {
+    const expiresAtMs = signedAtMs + 1000;
+    const temporary = authenticatorWith({ credentials: [{ accessKey, secretKey, expiresAtMs, subject: 's' }] });
+    vi.setSystemTime(expiresAtMs - 1);
+    expect(await temporary(sign())).toMatchObject({ principal: { subject: 's', expiresAtMs } });
+    vi.setSystemTime(expiresAtMs);
+    expect(await codeOf(temporary(sign()))).toBe('ExpiredToken');
+    // Who has not signed is not told so.
+    expect(await codeOf(temporary(sign({ secretKey: 'wrong' })))).toBe('SignatureDoesNotMatch');
+  });
+
   test('a session token', async () => {
     const sessionToken = 'session+token/==';
     const withToken = (token: string | undefined, signer: ToPresign = {}): AuthRequest => {
