@@ -24,8 +24,8 @@ import { fromHttpDate, parseTimestamp } from './timestamp.ts';
 /**
  * The body is not looked at: `payload` of what is returned says what it must be.
  * @throws S3Error as http-api has it: AuthorizationHeaderMalformed or AuthorizationQueryParametersError, InvalidAccessKeyId,
- * RequestTimeTooSkewed, AccessDenied, SignatureDoesNotMatch, InvalidToken, ExpiredToken; InvalidRequest, InvalidArgument, NotImplemented,
- * InvalidURI.
+ * RequestTimeTooSkewed, AccessDenied, SignatureDoesNotMatch, InvalidToken, ExpiredToken; InvalidRequest, InvalidArgument,
+ * NotImplemented, InvalidURI.
  */
 export type SigV4Verifier = (request: AuthRequest, signature: PresentedSignature) => Promise<Authentication>;
 
@@ -65,13 +65,13 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
       onMismatch?.({ requestId: request.id, canonicalRequest: masked, stringToSign });
       throw new S3Error('SignatureDoesNotMatch');
     }
-    // Not before: whoever knows no more than the access key is not told which token is right.
     const {
       subject,
       accessKey: accessKeyId,
       sessionToken,
       expiresAtMs: credentialExpiresAtMs = Infinity,
     } = found.credential;
+    // Not before the signature: whoever knows no more than the access key is not told which token is right.
     checkSessionToken(sessionToken, presented, request.headers);
     if (Date.now() >= credentialExpiresAtMs) throw new S3Error('ExpiredToken');
     if (!config.allowUnsignedPayload) refuseUnsignedPayload(canonical.payloadHash);

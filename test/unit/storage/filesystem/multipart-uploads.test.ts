@@ -1,6 +1,6 @@
 // Multipart uploads in a folder: what a crash, a restart, another process or an early end leaves of them.
 import { createHash } from 'node:crypto';
-import { cp, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -54,6 +54,16 @@ describe('multipart uploads', () => {
     expect(parts.map(({ partNumber, etag }) => ({ partNumber, etag }))).toEqual([part]);
     await complete(upload, [part]);
     expect(await metadataOf('restarted')).toBe('1');
+  });
+
+  test.each(['upload.json', '00001.json'])('are not read through a link in place of their %s', async (name) => {
+    const upload = await create('linked');
+    const part = await uploadPart(upload, 1, 'bytes');
+    const record = inBucket('%uploads', upload.uploadId, name);
+    await rename(record, path.join(root, 'outside.json'));
+    await symlink(path.join(root, 'outside.json'), record);
+    expect(await failureOf(complete(upload, [part]))).toBeInstanceOf(Error);
+    expect(await readObject(bucketFolder, 'linked')).toBeUndefined();
   });
 
   test('that were completed before a crash could remove them are completed', async () => {
