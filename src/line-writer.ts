@@ -1,6 +1,6 @@
 // Lines on their way to a descriptor: gathered, so that one costs little; whole, so that processes can share it; never waited for.
 import cluster from 'node:cluster';
-import { write, writeSync } from 'node:fs';
+import { fstatSync, write, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 
 export interface LineWriterOptions {
@@ -11,8 +11,12 @@ export interface LineWriterOptions {
   readonly maxWaitingBytes?: number;
 }
 
-/** Of one write. Up to PIPE_BUF bytes are never mixed with what other processes write to the same pipe (pipe(7)). */
-const blockBytes = cluster.isWorker ? 4096 : 16_384;
+/** Of one write: a write costs tens of microseconds, for the thread that makes it must be woken, and wakes this one. */
+const blockBytes = 65_536;
+/** Up to PIPE_BUF bytes are never mixed with what other processes write to the same pipe (pipe(7)); files take writes whole. */
+const sharedBlockBytes = 4096;
+/** In UTF-8, of one of the units that a string's length counts. */
+const maxUnitBytes = 3;
 /** A line waits no longer than this for others to go with it. */
 const gatherMs = 200;
 /** A descriptor that can take nothing now is tried again after this. */
@@ -20,18 +24,17 @@ const pauseMs = 20;
 /** How long the end of the process may be held up by a descriptor that takes nothing. */
 const farewellMs = 2000;
 
-interface Block {
-  text: string;
-  bytes: number;
-}
-
 export class LineWriter {
   readonly #fd: number;
   readonly #isImmediate: boolean;
   readonly #maxWaitingBytes: number;
+  readonly #blockBytes: number;
   /** Told how many lines were dropped, once lines are taken again. */
   onDropped: ((lines: number) => void) | undefined;
-  #blocks: Block[] = [];
+  /** Full ones, each of whole lines; what was written last stands in `#filling`. */
+  #blocks: Buffer[] = [];
+  #filling: Buffer;
+  #filledBytes = 0;
   #waitingBytes = 0;
   #isWriting = false;
   /** Of a block that is being written, what was not taken at the first attempt. */
@@ -49,21 +52,15 @@ export class LineWriter {
     this.#fd = fd;
     this.#isImmediate = isImmediate;
     this.#maxWaitingBytes = maxWaitingBytes;
+    this.#blockBytes = cluster.isWorker && !fstatSync(fd).isFile() ? sharedBlockBytes : blockBytes;
+    this.#filling = Buffer.allocUnsafeSlow(this.#blockBytes);
   }
 
   /** @param line with its line feed. */
   write(line: string, isUrgent = false): void {
     if (this.#isBroken) return;
-    const bytes = Buffer.byteLength(line);
-    if (this.#waitingBytes + bytes > this.#maxWaitingBytes) return void this.#dropped++;
-    const last = this.#blocks.at(-1);
-    if (last !== undefined && last.bytes + bytes <= blockBytes) {
-      last.text += line;
-      last.bytes += bytes;
-    } else {
-      this.#blocks.push({ text: line, bytes });
-    }
-    this.#waitingBytes += bytes;
+    if (this.#waitingBytes + line.length > this.#maxWaitingBytes) return void this.#dropped++;
+    this.#append(line);
     if (this.#isImmediate) this.flushSync();
     else if (isUrgent) this.flush();
     else this.#continue();
@@ -82,14 +79,14 @@ export class LineWriter {
    */
   flushSync(): void {
     const deadline = performance.now() + farewellMs;
-    const texts = this.#blocks.map(({ text }) => text);
+    this.#endBlock();
+    let rest = Buffer.concat([...(this.#untaken === undefined ? [] : [this.#untaken]), ...this.#blocks]);
     this.#blocks = [];
     this.#waitingBytes = 0;
-    let rest = Buffer.concat([this.#untaken ?? Buffer.alloc(0), Buffer.from(texts.join(''))]);
     this.#untaken = undefined;
     while (rest.length > 0) {
       try {
-        rest = rest.subarray(writeSync(this.#fd, rest, 0, findBlockEnd(rest)));
+        rest = rest.subarray(writeSync(this.#fd, rest, 0, findBlockEnd(rest, this.#blockBytes)));
         this.#isFailing = false;
       } catch (error) {
         if (!isTakingNothing(error) || performance.now() > deadline) return this.#lose(rest, error);
@@ -98,19 +95,43 @@ export class LineWriter {
     }
   }
 
+  #append(line: string): void {
+    const roomBytes = this.#blockBytes - this.#filledBytes;
+    if (line.length * maxUnitBytes > roomBytes) {
+      const bytes = Buffer.byteLength(line);
+      if (bytes > roomBytes) this.#endBlock();
+      if (bytes > this.#blockBytes) {
+        this.#blocks.push(Buffer.from(line));
+        this.#waitingBytes += bytes;
+        return;
+      }
+    }
+    const bytes = this.#filling.write(line, this.#filledBytes);
+    this.#filledBytes += bytes;
+    this.#waitingBytes += bytes;
+  }
+
+  #endBlock(): void {
+    if (this.#filledBytes === 0) return;
+    this.#blocks.push(this.#filling.subarray(0, this.#filledBytes));
+    this.#filling = Buffer.allocUnsafeSlow(this.#blockBytes);
+    this.#filledBytes = 0;
+  }
+
   #continue(): void {
     if (this.#isWriting) return;
-    if (!this.#isUrgent && this.#waitingBytes < blockBytes) {
+    if (!this.#isUrgent && this.#blocks.length === 0) {
       if (this.#waitingBytes > 0) this.#timer ??= setTimeout(() => this.flush(), gatherMs).unref();
       return;
     }
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    if (this.#blocks.length === 0) this.#endBlock();
     const block = this.#blocks.shift();
     if (block === undefined) return this.#comeToRest();
-    this.#waitingBytes -= block.bytes;
+    this.#waitingBytes -= block.length;
     this.#isWriting = true;
-    this.#send(Buffer.from(block.text));
+    this.#send(block);
   }
 
   #send(bytes: Buffer): void {
@@ -158,14 +179,15 @@ export class LineWriter {
     if (!isCode(error, 'EPIPE')) return;
     this.#isBroken = true;
     this.#blocks = [];
+    this.#filledBytes = 0;
     this.#waitingBytes = 0;
   }
 }
 
 /** Where whole lines of at most a block end; a longer line is a block by itself. */
-function findBlockEnd(bytes: Buffer): number {
-  if (bytes.length <= blockBytes) return bytes.length;
-  const end = bytes.lastIndexOf(0x0a, blockBytes - 1);
+function findBlockEnd(bytes: Buffer, maxBytes: number): number {
+  if (bytes.length <= maxBytes) return bytes.length;
+  const end = bytes.lastIndexOf(0x0a, maxBytes - 1);
   return (end === -1 ? bytes.indexOf(0x0a) : end) + 1 || bytes.length;
 }
 
