@@ -85,7 +85,11 @@ const known = (name: string, value: string | undefined): string => (value === un
 const text = (name: string, value: string | undefined): string =>
   value === undefined ? '' : `,"${name}":${toPrintableJson(value)}`;
 const time = (name: string, ms: number | undefined): string =>
-  ms === undefined ? '' : `,"${name}":${Math.round(ms * 10) / 10}`;
+  ms === undefined ? '' : `,"${name}":${writeTenths(Math.round(ms * 10))}`;
+
+/** Up to 100 ms: what is not an integer takes long to write. */
+const knownTenths = Array.from({ length: 1000 }, (_, tenths) => String(tenths / 10));
+const writeTenths = (tenths: number): string => knownTenths[tenths] ?? String(tenths / 10);
 
 function writeDecision(decision: NonNullable<Outcome['decision']>, tellsReason: boolean): string {
   const { engine, allow, cached, failedOpen } = decision;
