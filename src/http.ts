@@ -48,6 +48,16 @@ export interface Chunk {
   release(): void;
 }
 
+/** Takes the payload out of a body's framing. */
+export interface BodyDecoder {
+  /**
+   * @param bytes the next of the body, in any cut.
+   * @param take is given each piece of the payload in them, in order and in the same memory, before this returns.
+   * @throws for what is not framed as it must be: the body fails with it.
+   */
+  write(bytes: Uint8Array, take: (piece: Uint8Array) => void): void;
+}
+
 /** A request's body, pulled: nothing more is taken from the client than is asked for, save a small window. */
 export interface RequestBody {
   /** Bytes announced by Content-Length (0 when the request has no body); undefined for chunked transfer coding. */
@@ -59,6 +69,8 @@ export interface RequestBody {
    * @throws ClientGone when the connection closed first; S3Error RequestTimeout, IncompleteBody or EntityTooLarge.
    */
   read(): Promise<Chunk | null>;
+  /** From here on `read` gives what the decoder takes out, and rejects with what it throws. Called once at most, before the first `read`. */
+  setDecoder(decoder: BodyDecoder): void;
   /** Memory for what comes next has been set aside: it is read even when there is none for others. */
   setReserved(): void;
   /** Takes no more from the client: bytes that wait are given back, and the pending read and every later one reject with the reason. */

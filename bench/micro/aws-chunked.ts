@@ -2,7 +2,7 @@
 // make them, and of one byte, as nobody wants them. Rates are of bytes on the wire.
 import { createSigningKeys } from '../../src/auth/sigv4/signing-keys.ts';
 import { startChunkSignatures } from '../../src/auth/sigv4/chunk-signatures.ts';
-import { RequestHeaders, type Chunk, type RequestBody } from '../../src/http.ts';
+import { RequestHeaders, type BodyDecoder, type Chunk, type RequestBody } from '../../src/http.ts';
 import type { AwsChunkedPayload } from '../../src/payload.ts';
 import { AwsChunkedDecoder } from '../../src/upload/body/aws-chunked-decoder.ts';
 import { slabBytes } from '../../src/upload/body/byte-budget.ts';
@@ -17,7 +17,7 @@ const credential = {
   region: 'us-east-1',
 };
 const keyOf = createSigningKeys(credential.secretKey, { region: credential.region, service: 's3' });
-/** Lent again and again, as the proxy's memory is; the decoder may write to it. */
+/** Lent again and again, as the proxy's memory is. */
 const slab = Buffer.alloc(slabBytes);
 
 interface Framed {
@@ -58,31 +58,40 @@ function frame(mode: PayloadMode, chunkBytes: number): Framed {
   };
 }
 
-/** The body as it arrives: each piece is copied into the slab, which is part of what is measured. */
-function* arrivals(wire: Buffer): Generator<Uint8Array> {
-  for (let at = 0; at < wire.length; at += slabBytes) {
-    const byteLength = wire.copy(slab, 0, at, at + slabBytes);
-    yield slab.subarray(0, byteLength);
-  }
+/** Decodes what comes next of a body into the slab, a copy that is part of what is measured. @returns undefined after the last of it. */
+function receiver(wire: Buffer): (decoder: BodyDecoder) => Uint8Array | undefined {
+  let at = 0;
+  return (decoder) => {
+    if (at >= wire.length) return undefined;
+    let filledBytes = 0;
+    decoder.write(wire.subarray(at, (at += slabBytes)), (piece) => {
+      slab.set(piece, filledBytes);
+      filledBytes += piece.length;
+    });
+    return slab.subarray(0, filledBytes);
+  };
 }
 
 function decode({ wire, decodedLength, payload }: Framed): number {
   const decoder = new AwsChunkedDecoder({ ...payload(), decodedLength });
-  let pieces = 0;
-  for (const bytes of arrivals(wire)) pieces += decoder.write(bytes).length;
+  const next = receiver(wire);
+  let bytes = 0;
+  for (let piece = next(decoder); piece !== undefined; piece = next(decoder)) bytes += piece.length;
   decoder.finish();
-  return pieces;
+  return bytes;
 }
 
 async function receive({ wire, headers, payload }: Framed): Promise<number> {
-  const arriving = arrivals(wire);
+  const next = receiver(wire);
+  let decoder: BodyDecoder;
   const body: RequestBody = {
     length: wire.length,
     receivedBytes: wire.length,
     read: async (): Promise<Chunk | null> => {
-      const { value } = arriving.next();
-      return value instanceof Uint8Array ? { bytes: value, release: () => undefined } : null;
+      const bytes = next(decoder);
+      return bytes === undefined ? null : { bytes, release: () => undefined };
     },
+    setDecoder: (given) => (decoder = given),
     setReserved: () => undefined,
     cancel: () => undefined,
   };

@@ -33,6 +33,7 @@ const request: HttpRequest = {
     length: 4096,
     receivedBytes: 4096,
     read: () => Promise.resolve(null),
+    setDecoder: () => undefined,
     setReserved: () => undefined,
     cancel: () => undefined,
   },

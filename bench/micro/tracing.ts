@@ -40,6 +40,7 @@ const request = (fields: readonly string[]): HttpRequest => ({
     length: 4096,
     receivedBytes: 4096,
     read: () => Promise.resolve(null),
+    setDecoder: () => undefined,
     setReserved: () => undefined,
     cancel: () => undefined,
   },

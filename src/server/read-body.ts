@@ -1,6 +1,6 @@
 // The one place where push becomes pull: what uWebSockets.js hands over is copied once, into lent memory, and waits
-// there until it is asked for.
-import { ClientGone, type Chunk, type RequestBody } from '../http.ts';
+// there until it is asked for. Framing is left out of that copy, as to take it out later would be another one.
+import { ClientGone, type BodyDecoder, type Chunk, type RequestBody } from '../http.ts';
 import { S3Error } from '../errors.ts';
 import { SlotList } from '../slot-list.ts';
 
@@ -83,6 +83,7 @@ export class BodyReader implements RequestBody {
   readonly startedAt: number;
   /** In the room; undefined outside of it. */
   slot: number | undefined;
+  #decoder: BodyDecoder | undefined;
   #unread: Unread[] = [];
   #unreadBytes = 0;
   #receivedBytes = 0;
@@ -131,7 +132,7 @@ export class BodyReader implements RequestBody {
     this.#lastByteAt = this.#room.nowSeconds;
     this.#hasTurn = false;
     this.#receivedBytes += arrived.byteLength;
-    if (this.#failure === undefined && arrived.byteLength > 0) this.#copy(arrived);
+    if (this.#failure === undefined && arrived.byteLength > 0) this.#takeIn(new Uint8Array(arrived));
     if (isLast) {
       // The connection lives on: its next request must find it being read. That starts the server's own timer, which it had
       // stopped at the last byte.
@@ -139,8 +140,10 @@ export class BodyReader implements RequestBody {
       this.resume();
       this.#ended = true;
       this.#room.forget(this);
-    } else if (!this.#paused && this.#mustPause) {
-      this.pause();
+    } else {
+      if (!this.#paused && this.#mustPause) this.pause();
+      // There may be nothing to be taken, after which it would go on.
+      if (this.#unreadBytes === 0) this.#goOn();
     }
     this.#deliver();
   }
@@ -153,6 +156,11 @@ export class BodyReader implements RequestBody {
       this.#waiting = { resolve, reject };
       if (this.#paused) this.noteWait();
     });
+  }
+
+  setDecoder(decoder: BodyDecoder): void {
+    this.#decoder = decoder;
+    if (this.#failure === undefined) this.#failWith(() => this.#decodeUnread(decoder));
   }
 
   setReserved(): void {
@@ -254,7 +262,21 @@ export class BodyReader implements RequestBody {
     return this.#room.memory.isTight ? pauseAtTightBytes : pauseAtBytes;
   }
 
-  #copy(arrived: ArrayBuffer): void {
+  #takeIn(arrived: Uint8Array): void {
+    const decoder = this.#decoder;
+    if (decoder === undefined) this.#copy(arrived);
+    else this.#failWith(() => decoder.write(arrived, this.#copy));
+  }
+
+  #failWith(decode: () => void): void {
+    try {
+      decode();
+    } catch (error) {
+      this.cancel(error);
+    }
+  }
+
+  readonly #copy = (arrived: Uint8Array): void => {
     let taken = 0;
     while (taken < arrived.byteLength) {
       let slab = this.#tail;
@@ -269,18 +291,40 @@ export class BodyReader implements RequestBody {
         this.#unread.push({ slab, start: this.#fill, end: this.#fill });
       }
       const count = Math.min(arrived.byteLength - taken, slab.bytes.byteLength - this.#fill);
-      slab.bytes.set(new Uint8Array(arrived, taken, count), this.#fill);
+      slab.bytes.set(arrived.subarray(taken, taken + count), this.#fill);
       this.#fill += count;
       taken += count;
       (this.#unread.at(-1) as Unread).end = this.#fill;
     }
     this.#unreadBytes += taken;
+  };
+
+  /** What came before it was known to be framed: the payload in it is moved together where it lies. */
+  #decodeUnread(decoder: BodyDecoder): void {
+    this.#unreadBytes = 0;
+    for (const unread of this.#unread) {
+      const { slab, start, end } = unread;
+      unread.end = start;
+      decoder.write(slab.bytes.subarray(start, end), (piece) => {
+        slab.bytes.set(piece, unread.end);
+        unread.end += piece.byteLength;
+      });
+      this.#unreadBytes += unread.end - start;
+      if (slab === this.#tail) this.#fill = unread.end;
+    }
+    for (const { slab, start, end } of this.#unread) if (start === end) slab.release();
+    this.#unread = this.#unread.filter(({ start, end }) => start < end);
+    this.#goOn();
   }
 
   #canFill(slab: LentSlab, arrivedBytes: number): boolean {
     const restBytes = slab.bytes.byteLength - this.#fill;
     const isOurs = slab.isLent && slab.loan === this.#tailLoan;
     return isOurs && restBytes > 0 && (restBytes >= arrivedBytes || restBytes >= smallRestBytes);
+  }
+
+  #goOn(): void {
+    if (this.#paused && this.#unreadBytes < this.#pauseAt / 2) this.#room.resumeSoon(this);
   }
 
   #deliver(): void {
@@ -297,7 +341,7 @@ export class BodyReader implements RequestBody {
     const next = this.#unread.shift();
     if (next === undefined) return this.#ended ? null : undefined;
     this.#unreadBytes -= next.end - next.start;
-    if (this.#paused && this.#unreadBytes < this.#pauseAt / 2) this.#room.resumeSoon(this);
+    this.#goOn();
     return new LentChunk(next.slab, next.start, next.end);
   }
 }

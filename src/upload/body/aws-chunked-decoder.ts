@@ -1,6 +1,5 @@
 // Takes the payload out of a body in aws-chunked framing, and checks what its chunks and its trailer are signed with.
-// Synchronous: no I/O, no clock. The payload stays in the memory that it arrived in, moved together there: a piece of its own for
-// each chunk would cost more in writes, and a client can make chunks one byte long.
+// Synchronous: no I/O, no clock.
 //
 // size-line   hex size, `;chunk-signature=` and 64 hex digits where chunks are signed, CRLF
 // data        as many bytes as the line said; a size of 0 leads to `rest` instead
@@ -11,6 +10,7 @@
 // Chunks (Chunked Upload)", and the same "Including Trailing Headers".
 import { createHash, hash, type Hash } from 'node:crypto';
 import { S3Error } from '../../errors.ts';
+import type { BodyDecoder } from '../../http.ts';
 import type { AwsChunkedPayload } from '../../payload.ts';
 
 /** The longest line is 16 + 17 + 64 characters. */
@@ -32,7 +32,7 @@ export interface AwsChunkedDecoderOptions extends Pick<AwsChunkedPayload, 'hasTr
   readonly decodedLength: number;
 }
 
-export class AwsChunkedDecoder {
+export class AwsChunkedDecoder implements BodyDecoder {
   readonly #options: AwsChunkedDecoderOptions;
   #state: 'size-line' | 'data' | 'data-end' | 'rest' = 'size-line';
   /** Of a line that is cut by the end of what arrived; all of the rest, once that has begun. */
@@ -51,13 +51,10 @@ export class AwsChunkedDecoder {
   }
 
   /**
-   * @param bytes the next of the body, in any cut; their memory may be written to.
-   * @returns the payload in them, in the same memory; empty when they hold framing only.
+   * @param take is given each piece of the payload: of a signed chunk, the last one when its signature has been verified.
    * @throws S3Error InvalidRequest for framing that is malformed or announces too much, SignatureDoesNotMatch.
    */
-  write(bytes: Uint8Array): Uint8Array {
-    let start = 0;
-    let end = 0;
+  write(bytes: Uint8Array, take: (piece: Uint8Array) => void): void {
     let at = 0;
     while (at < bytes.byteLength) {
       switch (this.#state) {
@@ -66,10 +63,8 @@ export class AwsChunkedDecoder {
           break;
         case 'data': {
           const piece = bytes.subarray(at, at + this.#missingBytes);
-          this.#takeData(piece);
-          if (end === 0) start = end = at;
-          else bytes.copyWithin(end, at, at + piece.byteLength);
-          end += piece.byteLength;
+          this.#verifyData(piece);
+          take(piece);
           at += piece.byteLength;
           break;
         }
@@ -85,7 +80,6 @@ export class AwsChunkedDecoder {
           at = bytes.byteLength;
       }
     }
-    return bytes.subarray(start, end);
   }
 
   /**
@@ -143,7 +137,7 @@ export class AwsChunkedDecoder {
     }
   }
 
-  #takeData(piece: Uint8Array): void {
+  #verifyData(piece: Uint8Array): void {
     this.#missingBytes -= piece.byteLength;
     const isEnd = this.#missingBytes === 0;
     if (isEnd) this.#state = 'data-end';

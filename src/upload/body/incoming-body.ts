@@ -5,11 +5,9 @@ import type { BodyChecksum } from '../../storage/storage.ts';
 import type { CrcAlgorithm, PartedCrc } from './crc.ts';
 import type { Verifier } from './verify.ts';
 
-/** Takes the payload out of what arrives. */
-export interface Decoder {
-  /** @returns the payload, in the memory of `bytes`; perhaps empty. */
-  write(bytes: Uint8Array): Uint8Array;
-  /** Called after the last byte. */
+/** What comes behind the payload. */
+export interface BodyEnding {
+  /** Called after the last byte. @throws S3Error when it is not as it must be. */
   finish(): void;
 }
 
@@ -18,8 +16,8 @@ export interface IncomingBodyOptions {
   readonly verifier: Verifier;
   /** Payload bytes announced; undefined when the length is not known. */
   readonly length: number | undefined;
-  /** Undefined: the body is the payload. */
-  readonly decoder?: Decoder | undefined;
+  /** Of a body that is framed; undefined: the body is the payload. */
+  readonly ending?: BodyEnding | undefined;
   /** A checksum that comes behind the payload. */
   readonly checksum?: BodyChecksum | undefined;
 }
@@ -29,15 +27,15 @@ export class IncomingBody {
   readonly checksum: BodyChecksum | undefined;
   readonly #body: RequestBody;
   readonly #verifier: Verifier;
-  readonly #decoder: Decoder | undefined;
+  readonly #ending: BodyEnding | undefined;
   /** The last of the payload, until what comes behind it has been seen. */
   #last: Chunk | undefined;
   #isVerified = false;
 
-  constructor({ body, verifier, length, decoder, checksum }: IncomingBodyOptions) {
+  constructor({ body, verifier, length, ending, checksum }: IncomingBodyOptions) {
     this.#body = body;
     this.#verifier = verifier;
-    this.#decoder = decoder;
+    this.#ending = ending;
     this.length = length;
     this.checksum = checksum;
   }
@@ -58,17 +56,11 @@ export class IncomingBody {
    */
   async next(): Promise<Chunk | null> {
     if (this.#isVerified) return null;
-    if (this.#decoder !== undefined) return this.#nextDecoded(this.#decoder);
+    if (this.#ending !== undefined) return this.#nextBefore(this.#ending);
     if (this.length === 0) return this.#finish();
     const chunk = await this.#body.read();
     if (chunk === null) return this.#finish();
-    try {
-      this.#verifier.write(chunk.bytes);
-      if (this.#verifier.receivedBytes === this.length) this.#finish();
-    } catch (error) {
-      chunk.release();
-      throw error;
-    }
+    this.#verify(chunk);
     return chunk;
   }
 
@@ -89,21 +81,20 @@ export class IncomingBody {
   }
 
   /** What comes behind the payload (the last chunk's signature, a trailer) is read before the last of it is handed out. */
-  async #nextDecoded(decoder: Decoder): Promise<Chunk | null> {
+  async #nextBefore(ending: BodyEnding): Promise<Chunk | null> {
     try {
       for (;;) {
         const chunk = await this.#body.read();
         if (chunk === null) {
-          decoder.finish();
+          ending.finish();
           this.#finish();
           const last = this.#last ?? null;
           this.#last = undefined;
           return last;
         }
-        const decoded = this.#decode(decoder, chunk);
-        if (decoded === undefined) continue;
-        if (this.#verifier.receivedBytes !== this.length) return decoded;
-        this.#last = decoded;
+        this.#verify(chunk);
+        if (this.#verifier.receivedBytes !== this.length) return chunk;
+        this.#last = chunk;
       }
     } catch (error) {
       this.#releaseLast();
@@ -111,19 +102,14 @@ export class IncomingBody {
     }
   }
 
-  #decode(decoder: Decoder, chunk: Chunk): Chunk | undefined {
+  #verify(chunk: Chunk): void {
     try {
-      const bytes = decoder.write(chunk.bytes);
-      if (bytes.byteLength > 0) {
-        this.#verifier.write(bytes);
-        return { bytes, release: () => chunk.release() };
-      }
+      this.#verifier.write(chunk.bytes);
+      if (this.#ending === undefined && this.#verifier.receivedBytes === this.length) this.#finish();
     } catch (error) {
       chunk.release();
       throw error;
     }
-    chunk.release();
-    return undefined;
   }
 
   #releaseLast(): void {

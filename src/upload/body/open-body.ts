@@ -5,7 +5,7 @@ import type { AwsChunkedPayload } from '../../payload.ts';
 import type { BodyChecksum, ChecksumAlgorithm } from '../../storage/storage.ts';
 import type { BodyInspector, OperationContext } from '../operation-context.ts';
 import { AwsChunkedDecoder } from './aws-chunked-decoder.ts';
-import { IncomingBody, type Decoder } from './incoming-body.ts';
+import { IncomingBody, type BodyEnding } from './incoming-body.ts';
 import {
   checkChecksum,
   checksumAlgorithms,
@@ -48,19 +48,18 @@ export function openBody(
   refuseByLength(length, maxBytes, minBytes);
   const decoder = new AwsChunkedDecoder({ ...payload, decodedLength: length });
   const trailer = readTrailingAlgorithm(headers, payload);
-  if (trailer === undefined) {
-    const verifier = new Verifier({ length, maxBytes, minBytes, digests, inspector });
-    return new IncomingBody({ body, length, verifier, decoder: withoutFields(decoder) });
+  const checksum = trailer && new TrailingChecksum(trailer, decoder);
+  if (checksum !== undefined) {
+    if (digests.some(({ algorithm }) => algorithm !== 'md5')) throw moreThanOneChecksum();
+    digests.push(checksum);
   }
-  if (digests.some(({ algorithm }) => algorithm !== 'md5')) throw moreThanOneChecksum();
-  const checksum = new TrailingChecksum(trailer, decoder);
-  digests.push(checksum);
   const verifier = new Verifier({ length, maxBytes, minBytes, digests, inspector });
-  return new IncomingBody({ body, length, verifier, decoder: checksum, checksum });
+  body.setDecoder(decoder);
+  return new IncomingBody({ body, length, verifier, ending: checksum ?? withoutFields(decoder), checksum });
 }
 
-/** The decoder of a body that ends with its checksum. */
-class TrailingChecksum implements Decoder, BodyChecksum {
+/** The checksum that a body ends with. */
+class TrailingChecksum implements BodyEnding, BodyChecksum {
   readonly algorithm: ChecksumAlgorithm;
   base64: string | undefined;
   readonly #decoder: AwsChunkedDecoder;
@@ -68,10 +67,6 @@ class TrailingChecksum implements Decoder, BodyChecksum {
   constructor(algorithm: ChecksumAlgorithm, decoder: AwsChunkedDecoder) {
     this.algorithm = algorithm;
     this.#decoder = decoder;
-  }
-
-  write(bytes: Uint8Array): Uint8Array {
-    return this.#decoder.write(bytes);
   }
 
   finish(): void {
@@ -83,9 +78,8 @@ class TrailingChecksum implements Decoder, BodyChecksum {
   }
 }
 
-function withoutFields(decoder: AwsChunkedDecoder): Decoder {
+function withoutFields(decoder: AwsChunkedDecoder): BodyEnding {
   return {
-    write: (bytes) => decoder.write(bytes),
     finish: () => {
       if (decoder.finish().size > 0) throw new S3Error('MalformedTrailerError');
     },

@@ -1,6 +1,7 @@
 // The place where push becomes pull: nothing is lost, connections are paused and resumed, silence ends a body.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { ClientGone } from '../../../src/http.ts';
+import { S3Error } from '../../../src/errors.ts';
+import { ClientGone, type BodyDecoder, type Chunk } from '../../../src/http.ts';
 import { BodyReader, type LentSlab } from '../../../src/server/read-body.ts';
 import { slabBytes } from '../../../src/upload/body/byte-budget.ts';
 import { createPushedBody, type PushedBody } from '../../support/pushed-body.ts';
@@ -70,6 +71,107 @@ describe('reading', () => {
     expect(Buffer.from((await second.reader.read())!.bytes).toString()).toBe('of the second');
     expect(Buffer.from((await first.reader.read())!.bytes).toString()).toBe('FIRST');
     expect(first.budget.lentBytes).toBe(2 * slabBytes);
+  });
+});
+
+describe('a body in framing', () => {
+  /** Whatever is no letter is framing; of a full stop nothing may follow. */
+  const letters: BodyDecoder = {
+    write(bytes, take) {
+      const text = Buffer.from(bytes).toString('latin1');
+      for (const { 0: word, index } of text.matchAll(/[a-z]+/g)) take(bytes.subarray(index, index + word.length));
+      if (text.includes('.')) throw new S3Error('InvalidRequest');
+    },
+  };
+  const textOf = (chunk: Chunk | null) => chunk && Buffer.from(chunk.bytes).toString();
+
+  test('is handed out without it, whenever it has come', async () => {
+    const { reader, push, budget } = createPushedBody();
+    push(Buffer.from('12he-l'));
+    push(Buffer.from('+lo'));
+    reader.setDecoder(letters);
+    push(Buffer.from(', wor'));
+    const first = await reader.read();
+    expect(textOf(first)).toBe('hellowor');
+    const pending = reader.read();
+    push(Buffer.from('; ld'));
+    const second = await pending;
+    expect(textOf(second)).toBe('ld');
+    const end = reader.read();
+    push(Buffer.from('---'), true);
+    expect(await end).toBeNull();
+    expect(reader.receivedBytes).toBe(6 + 3 + 5 + 4 + 3);
+    first!.release();
+    second!.release();
+    expect(budget.lentBytes).toBe(0);
+  });
+
+  test('that lies in several pieces of memory is whole', async () => {
+    const { reader, push, budget } = createPushedBody();
+    const framed = (letter: string, bytes: number) => Buffer.from(`0123456789${letter.repeat(bytes)}\r\n`);
+    push(Buffer.concat([framed('a', slabBytes - 5), framed('b', 100_000)]));
+    reader.setDecoder(letters);
+    push(Buffer.concat([framed('c', slabBytes), framed('d', 1)]), true);
+    let text = '';
+    for (let chunk = await reader.read(); chunk !== null; chunk = await reader.read()) {
+      text += textOf(chunk);
+      chunk.release();
+    }
+    expect(text).toBe(`${'a'.repeat(slabBytes - 5)}${'b'.repeat(100_000)}${'c'.repeat(slabBytes)}d`);
+    expect(budget.lentBytes).toBe(0);
+  });
+
+  test('holds no memory while only framing has come', async () => {
+    const { reader, push, budget } = createPushedBody();
+    push(Buffer.from('123'));
+    reader.setDecoder(letters);
+    expect(budget.lentBytes).toBe(0);
+    push(Buffer.from('456'));
+    expect(budget.lentBytes).toBe(0);
+    push(Buffer.from('a'), true);
+    expect(textOf(await reader.read())).toBe('a');
+  });
+
+  test.each(['before', 'after'])(
+    'that is not as it must be fails, also when that came %s it was known',
+    async (when) => {
+      const { reader, push, budget } = createPushedBody();
+      push(Buffer.from(when === 'before' ? 'a1.' : 'a1'));
+      reader.setDecoder(letters);
+      if (when === 'after') push(Buffer.from('b.'));
+      await expect(reader.read()).rejects.toThrow(expect.objectContaining({ code: 'InvalidRequest' }));
+      expect(budget.lentBytes).toBe(0);
+      push(Buffer.from('c'), true);
+      await expect(reader.read()).rejects.toThrow(expect.objectContaining({ code: 'InvalidRequest' }));
+      expect(budget.lentBytes).toBe(0);
+    },
+  );
+
+  test('fails while its next bytes are awaited', async () => {
+    const { reader, push } = createPushedBody();
+    reader.setDecoder(letters);
+    const pending = reader.read();
+    push(Buffer.from('.'));
+    await expect(pending).rejects.toThrow(expect.objectContaining({ code: 'InvalidRequest' }));
+  });
+
+  test('is read on when it was paused and nothing of it is left to be taken', () => {
+    const early = createPushedBody();
+    early.push(Buffer.alloc(512 * kib));
+    expect(early.isPaused()).toBe(true);
+    early.reader.setDecoder(letters);
+    expect(early.isPaused()).toBe(false);
+
+    const { budget, room, reader, push, isPaused } = createPushedBody({ budgetBytes: 4096 * kib });
+    reader.setDecoder(letters);
+    const slabs = Array.from({ length: 16 }, () => budget.lend());
+    room.forget(reader);
+    reader.takeTurn();
+    push(Buffer.from('123'));
+    expect(isPaused()).toBe(true);
+    for (const slab of slabs) slab.release();
+    expect(isPaused()).toBe(false);
+    room.close();
   });
 });
 
