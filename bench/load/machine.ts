@@ -4,6 +4,8 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { isCrc, loadFromLibrary } from '../../src/upload/body/crc-step.ts';
+import { checksumAlgorithms } from '../../src/upload/body/verify.ts';
 
 const run = promisify(execFile);
 
@@ -49,5 +51,11 @@ export function describeMachine(): readonly string[] {
   return [
     `${cores[0]?.model.trim() ?? 'unknown processor'}, ${cores.length} cores, ${gib} GiB of memory, loopback only`,
     `${system}, kernel ${release()}, load average at the start ${loadavg()[0]?.toFixed(2)}`,
+    describeCrcs(),
   ];
+}
+
+function describeCrcs(): string {
+  const names = checksumAlgorithms.filter((algorithm) => isCrc(algorithm) && loadFromLibrary(algorithm) !== undefined);
+  return names.length === 0 ? 'CRCs by packages of npm' : `CRCs by ISA-L: ${names.join(', ')}`;
 }

@@ -1,7 +1,7 @@
 // The header fields of a PutObject on the calls that it becomes: one, or several when it goes in parts; and the checksums beside them.
 import { S3Error } from '../errors.ts';
 import type { ChecksumAlgorithm, ObjectHeaders, StorageLimits } from '../storage/storage.ts';
-import { isCrc, type CrcAlgorithm } from './body/crc.ts';
+import { isCrc, type CrcAlgorithm } from './body/crc-step.ts';
 import { checksumAlgorithms } from './body/verify.ts';
 
 export interface SplitHeaders {

@@ -1,7 +1,9 @@
 // Digests that a client declares are verified while its body streams, whatever way the object takes.
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findIsaL } from '../servers/find-isa-l.ts';
 import { startMinio } from '../servers/start-minio.ts';
 import { startVersitygw } from '../servers/start-versitygw.ts';
 import { answeredCode } from '../support/answered-code.ts';
@@ -90,12 +92,17 @@ function framed(body: Buffer, header: string, value: string): Buffer {
 }
 
 describe.each([
-  ['MinIO', startMinio],
-  ['versitygw', startVersitygw],
-])('%s', (_, start) => {
+  ['MinIO', 'ISA-L', startMinio],
+  ['versitygw', 'packages', startVersitygw],
+])('%s, CRCs by %s', (_, origin, start) => {
   let bucket: ProxiedBucket;
   beforeAll(async () => {
-    bucket = await startProxiedBucket({ start, upload: { multipart_threshold: partBytes, part_size: partBytes } });
+    const { folder, emptyFolder } = await findIsaL();
+    bucket = await startProxiedBucket({
+      start,
+      upload: { multipart_threshold: partBytes, part_size: partBytes },
+      environment: { LD_LIBRARY_PATH: origin === 'ISA-L' ? folder : emptyFolder },
+    });
   });
   afterAll(() => bucket.stop());
 
@@ -160,6 +167,14 @@ describe.each([
     const code = header === 'content-md5' ? 'InvalidDigest' : 'InvalidRequest';
     expect(answers.map(({ body }) => body.includes(`<Code>${code}</Code>`))).toEqual(values.map(() => true));
     expect(await bucket.stored.listKeys('no-digest')).toEqual([]);
+  });
+
+  test('the CRCs are computed by what is to compute them', async () => {
+    for (const { header, compute, body } of crcCases)
+      expect(await bucket.put('computed', body, { [header]: compute(body) })).toMatchObject({ status: 200 });
+    const maps = await readFile(`/proc/${bucket.proxy.pid}/maps`, 'utf8');
+    const packages = ['crc32.linux', 'aws-crt-nodejs.node'].filter((name) => maps.includes(name));
+    expect(packages).toHaveLength(origin === 'ISA-L' ? 0 : 2);
   });
 
   test('a part of a multipart upload of the client is verified too', async () => {

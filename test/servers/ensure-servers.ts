@@ -1,4 +1,5 @@
 // Vitest's global set-up of the projects that need real servers: builds the missing ones before any test's time runs.
+import { findIsaL } from './find-isa-l.ts';
 import { findServer } from './find-server.ts';
 import { findRotel } from './start-rotel.ts';
 
@@ -11,5 +12,6 @@ export async function setup(): Promise<void> {
     findServer('opa'),
     findServer('promtool'),
     findRotel(),
+    findIsaL(),
   ]);
 }

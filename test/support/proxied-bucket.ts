@@ -15,6 +15,8 @@ export interface ProxiedBucketOptions {
   /** Where the proxy sends to, when something stands between it and the server. */
   readonly between?: (server: S3Server) => Promise<{ readonly endpoint: string; stop(): Promise<void> }>;
   readonly timeouts?: object;
+  /** Of the proxy's process. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface ProxiedBucket {
@@ -42,6 +44,7 @@ export async function startProxiedBucket(options: ProxiedBucketOptions): Promise
       server: options.server ?? {},
       buckets: [bucketConfig({ ...options, s3: s3Config(server, between?.endpoint) })],
     },
+    ...(options.environment && { environment: options.environment }),
   });
   const token = await createToken();
   const send = (request: Omit<RequestOptions, 'url'>): Promise<Answer> =>

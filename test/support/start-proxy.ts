@@ -26,6 +26,7 @@ export interface ProxyOptions {
   readonly ca?: string;
   /** A folder that outlives the process, for tests that start a second one on the same state. */
   readonly folder?: string;
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface Health {
@@ -56,7 +57,12 @@ export interface RunningProxy {
 
 const entry = path.resolve(import.meta.dirname, '../../src/cli.ts');
 
-export async function startProxy({ config, ca, folder: givenFolder }: ProxyOptions): Promise<RunningProxy> {
+export async function startProxy({
+  config,
+  ca,
+  folder: givenFolder,
+  environment,
+}: ProxyOptions): Promise<RunningProxy> {
   const folder = givenFolder ?? (await mkdtemp(path.join(tmpdir(), 'mizuchi-proxy-')));
   const port = await freePort();
   const metricsPort = await freePort();
@@ -69,7 +75,7 @@ export async function startProxy({ config, ca, folder: givenFolder }: ProxyOptio
   const running = startProcess({
     command: process.execPath,
     args: [entry, '--config', file],
-    env: { HOME: folder },
+    env: { HOME: folder, ...environment },
     cwd: folder,
     ...(givenFolder === undefined ? { folder } : {}),
   });

@@ -1,27 +1,6 @@
 // The CRCs that S3 knows, and how those of parts make that of the whole.
-import { createRequire } from 'node:module';
-import type { BodyChecksum, ChecksumAlgorithm } from '../../storage/storage.ts';
-
-export type CrcAlgorithm = Extract<ChecksumAlgorithm, `crc${string}`>;
-
-export function isCrc(algorithm: ChecksumAlgorithm | 'md5'): algorithm is CrcAlgorithm {
-  return algorithm.startsWith('crc');
-}
-
-/** Two that Node does not have, from the AWS Common Runtime. */
-interface CrtChecksums {
-  crc32c(this: void, bytes: Uint8Array, previous: number): number;
-  crc64nvme(this: void, bytes: Uint8Array, previous: DataView | undefined): DataView;
-}
-/** Twice as fast as the one of node:zlib; what most SDKs send with every upload. */
-interface Crc32 {
-  crc32(this: void, bytes: Uint8Array, previous: number): number;
-}
-
-const require = createRequire(import.meta.url);
-// Loaded when they are first needed: the first costs 40 ms and 10 MiB, and its main module much more.
-const loadCrt = () => require('aws-crt/dist/native/checksums.js') as CrtChecksums;
-const loadCrc32 = () => require('@node-rs/crc32') as Crc32;
+import type { BodyChecksum } from '../../storage/storage.ts';
+import { crcStep, type CrcAlgorithm, type CrcStep } from './crc-step.ts';
 
 /** Bits, and the polynomial with the lowest power in the highest bit. Amazon S3 User Guide, "Checking object integrity". */
 const polynomials: Record<CrcAlgorithm, { readonly bits: number; readonly polynomial: bigint }> = {
@@ -30,50 +9,16 @@ const polynomials: Record<CrcAlgorithm, { readonly bits: number; readonly polyno
   crc64nvme: { bits: 64, polynomial: 0x9a6c9329ac4bc9b5n },
 };
 
-interface Register {
-  update(bytes: Uint8Array): void;
-  /** The CRC of what has come since this was called last; big-endian. */
-  take(): Buffer;
-}
-
-function createRegister(algorithm: CrcAlgorithm): Register {
-  if (algorithm !== 'crc64nvme') {
-    const step = algorithm === 'crc32' ? loadCrc32().crc32 : loadCrt().crc32c;
-    let value = 0;
-    return {
-      update: (bytes) => {
-        value = step(bytes, value);
-      },
-      take: () => {
-        const taken = Buffer.alloc(4);
-        taken.writeUInt32BE(value >>> 0);
-        value = 0;
-        return taken;
-      },
-    };
-  }
-  const { crc64nvme } = loadCrt();
-  let value: DataView | undefined;
-  return {
-    update: (bytes) => {
-      value = crc64nvme(bytes, value);
-    },
-    take: () => {
-      const taken = value === undefined ? Buffer.alloc(8) : Buffer.from(value.buffer, value.byteOffset, 8);
-      value = undefined;
-      return taken;
-    },
-  };
-}
-
 /** A CRC of a body and of each part of it, made in one pass over its bytes. */
 export class PartedCrc {
   readonly algorithm: CrcAlgorithm;
   readonly #partBytes: number;
-  readonly #register: Register;
+  readonly #step: CrcStep;
   readonly #parts: string[] = [];
   /** Of the parts so far; a body of one part is spared the arithmetic. */
-  #whole: Buffer | bigint = 0n;
+  #whole: number | bigint = 0;
+  /** Of the part that is not whole yet. */
+  #part: number | bigint = 0;
   #presentBytes = 0;
   /** What moves a CRC past `bytes` more: the same for all parts but the last. */
   #shift: { readonly bytes: number; readonly factor: bigint } | undefined;
@@ -82,7 +27,7 @@ export class PartedCrc {
   constructor(algorithm: CrcAlgorithm, partBytes = Infinity) {
     this.algorithm = algorithm;
     this.#partBytes = partBytes;
-    this.#register = createRegister(algorithm);
+    this.#step = crcStep(algorithm);
   }
 
   update(bytes: Uint8Array): void {
@@ -90,7 +35,7 @@ export class PartedCrc {
     for (;;) {
       const missingBytes = this.#partBytes - this.#presentBytes;
       const piece = rest.byteLength > missingBytes ? rest.subarray(0, missingBytes) : rest;
-      this.#register.update(piece);
+      this.#part = this.#step(piece, this.#part);
       this.#presentBytes += piece.byteLength;
       if (this.#presentBytes === this.#partBytes) this.#endPart();
       if (piece === rest) return;
@@ -115,9 +60,9 @@ export class PartedCrc {
   }
 
   #endPart(): void {
-    const part = this.#register.take();
-    this.#parts.push(part.toString('base64'));
-    this.#whole = this.#parts.length === 1 ? part : this.#pastPart(toBigInt(this.#whole)) ^ toBigInt(part);
+    this.#parts.push(this.#toBase64(this.#part));
+    this.#whole = this.#parts.length === 1 ? this.#part : this.#pastPart(BigInt(this.#whole)) ^ BigInt(this.#part);
+    this.#part = 0;
     this.#presentBytes = 0;
   }
 
@@ -127,14 +72,14 @@ export class PartedCrc {
     return multiply(this.#shift.factor, crc, this.algorithm);
   }
 
-  #toBase64(crc: Buffer | bigint): string {
-    if (typeof crc !== 'bigint') return crc.toString('base64');
-    const { bits } = polynomials[this.algorithm];
-    return Buffer.from(crc.toString(16).padStart(bits / 4, '0'), 'hex').toString('base64');
+  /** Big-endian, as S3 has it. */
+  #toBase64(crc: number | bigint): string {
+    const bytes = Buffer.alloc(polynomials[this.algorithm].bits / 8);
+    if (bytes.length === 4) bytes.writeUInt32BE(Number(crc));
+    else bytes.writeBigUInt64BE(BigInt(crc));
+    return bytes.toString('base64');
   }
 }
-
-const toBigInt = (crc: Buffer | bigint) => (typeof crc === 'bigint' ? crc : BigInt(`0x${crc.toString('hex')}`));
 
 class PartChecksum implements BodyChecksum {
   readonly algorithm: CrcAlgorithm;

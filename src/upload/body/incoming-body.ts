@@ -2,7 +2,8 @@
 // it is right.
 import type { Chunk, RequestBody } from '../../http.ts';
 import type { BodyChecksum } from '../../storage/storage.ts';
-import type { CrcAlgorithm, PartedCrc } from './crc.ts';
+import type { CrcAlgorithm } from './crc-step.ts';
+import type { PartedCrc } from './crc.ts';
 import type { Verifier } from './verify.ts';
 
 /** What comes behind the payload. */

@@ -5,7 +5,8 @@ import { S3Error } from '../../errors.ts';
 import type { RequestHeaders } from '../../http.ts';
 import type { ChecksumAlgorithm } from '../../storage/storage.ts';
 import type { BodyInspector } from '../operation-context.ts';
-import { isCrc, PartedCrc, type CrcAlgorithm } from './crc.ts';
+import { isCrc, type CrcAlgorithm } from './crc-step.ts';
+import { PartedCrc } from './crc.ts';
 
 /** A running digest of a body. */
 interface Digest {

@@ -4,7 +4,8 @@ import { createRequire } from 'node:module';
 import { crc32 } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isCrc, PartedCrc, type CrcAlgorithm } from '../../../../src/upload/body/crc.ts';
+import { isCrc, type CrcAlgorithm } from '../../../../src/upload/body/crc-step.ts';
+import { PartedCrc } from '../../../../src/upload/body/crc.ts';
 import { checksumAlgorithms } from '../../../../src/upload/body/verify.ts';
 
 const require = createRequire(import.meta.url);
