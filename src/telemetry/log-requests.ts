@@ -46,8 +46,8 @@ function whoAndWhat(outcome: Outcome, { traceId }: RequestFigures, { tellKey, te
     known('requestId', request.id) +
     known('traceId', traceId) +
     (operation === undefined ? text('method', request.method) : known('operation', operation.name)) +
-    text('bucket', outcome.bucket) +
-    text('backendBucket', object?.bucket) +
+    known('bucket', outcome.bucket) +
+    known('backendBucket', object?.bucket) +
     text('key', object === undefined || object.key === '' ? undefined : tellKey(object.key)) +
     known('credential', principal?.kind) +
     text('subject', tellPerson(subject)) +
@@ -80,7 +80,7 @@ function howMuch(outcome: Outcome, figures: RequestFigures): string {
   );
 }
 
-/** Of values that are made here, and hold nothing that JSON would escape. */
+/** Of values that are made here or were found right (names of buckets), and hold nothing that JSON would escape. */
 const known = (name: string, value: string | undefined): string => (value === undefined ? '' : `,"${name}":"${value}"`);
 const text = (name: string, value: string | undefined): string =>
   value === undefined ? '' : `,"${name}":${toPrintableJson(value)}`;
