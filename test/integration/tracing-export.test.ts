@@ -7,8 +7,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { createServer } from 'node:http';
-import { connect } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { freePort } from '../servers/free-port.ts';
@@ -17,6 +15,7 @@ import { startRotel, type Collector } from '../servers/start-rotel.ts';
 import { createCertificate } from '../support/certificate.ts';
 import { sendRequest } from '../support/send-request.ts';
 import { startProxy } from '../support/start-proxy.ts';
+import { terminateTls } from '../support/terminate-tls.ts';
 import { spansOf, waitForTrace } from '../support/traces.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -65,22 +64,15 @@ describe.each(['grpc', 'http/protobuf'])('%s', (protocol) => {
 
   test('over TLS, to a collector whose authority is configured, and to no other', async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'mizuchi-otlp-tls-'));
-    const { cert, key, certFile } = createCertificate(folder, 'collector');
+    const certificate = createCertificate(folder, 'collector');
     const behind = new URL(protocol === 'grpc' ? collector().grpcUrl : collector().httpUrl);
-    const terminator = createTlsServer({ cert, key, ALPNProtocols: ['h2', 'http/1.1'] }, (socket) => {
-      const onward = connect(Number(behind.port), '127.0.0.1');
-      socket.on('error', () => onward.destroy()).pipe(onward);
-      onward.on('error', () => socket.destroy()).pipe(socket);
-    }).listen(0, '127.0.0.1');
-    await once(terminator, 'listening');
+    const terminator = await terminateTls(certificate, Number(behind.port));
     onTestFinished(async () => {
-      terminator.close();
+      terminator.stop();
       await rm(folder, { recursive: true });
     });
-    const address = terminator.address();
-    const port = typeof address === 'object' ? address?.port : undefined;
-    const otlp = { endpoint: `https://127.0.0.1:${port}`, protocol, timeout_seconds: 1 };
-    const proxy = await start({ enabled: true, otlp: { ...otlp, ca_file: certFile } });
+    const otlp = { endpoint: `https://127.0.0.1:${terminator.port}`, protocol, timeout_seconds: 1 };
+    const proxy = await start({ enabled: true, otlp: { ...otlp, ca_file: certificate.certFile } });
     const traceId = await put(proxy.url);
     await proxy.stop();
     await waitForTrace(collector(), traceId, ({ length }) => length === 3);
