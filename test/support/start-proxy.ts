@@ -83,7 +83,7 @@ export async function startProxy({
     const found = findSecrets(running.output(), config);
     if (found.length > 0) throw new Error(`secrets in what the proxy wrote: ${found.join(', ')}`);
   };
-  const url = `${'tls' in server ? 'https' : 'http'}://127.0.0.1:${port}`;
+  const url = `${'tls' in server ? 'https' : 'http'}://${server.address}`;
   const get = (route: string) => sendRequest({ url, method: 'GET', path: route, ...(ca === undefined ? {} : { ca }) });
   await waitUntilReady(running, async () => (await get('/ready')).status === 200);
   const health = async (): Promise<Health> => parseHealth((await get('/health')).body);
