@@ -12,9 +12,14 @@ export interface LineWriterOptions {
 }
 
 /** Of one write: a write costs tens of microseconds, for the thread that makes it must be woken, and wakes this one. */
-const blockBytes = 65_536;
-/** Up to PIPE_BUF bytes are never mixed with what other processes write to the same pipe (pipe(7)); files take writes whole. */
-const sharedBlockBytes = 4096;
+const fileBlockBytes = 65_536;
+/**
+ * To anything but a file: the end of the process may write while a write is under way, and in a full pipe the two would mix.
+ * That was seen with 64 KiB, and not with what fills a quarter of a pipe.
+ */
+const pipeBlockBytes = 16_384;
+/** Up to PIPE_BUF bytes are never mixed with what other processes write to the same pipe (pipe(7)). */
+const sharedPipeBlockBytes = 4096;
 /** In UTF-8, of one of the units that a string's length counts. */
 const maxUnitBytes = 3;
 /** A line waits no longer than this for others to go with it. */
@@ -52,7 +57,7 @@ export class LineWriter {
     this.#fd = fd;
     this.#isImmediate = isImmediate;
     this.#maxWaitingBytes = maxWaitingBytes;
-    this.#blockBytes = cluster.isWorker && !fstatSync(fd).isFile() ? sharedBlockBytes : blockBytes;
+    this.#blockBytes = chooseBlockBytes(fd);
     this.#filling = Buffer.allocUnsafeSlow(this.#blockBytes);
   }
 
@@ -113,9 +118,15 @@ export class LineWriter {
 
   #endBlock(): void {
     if (this.#filledBytes === 0) return;
-    this.#blocks.push(this.#filling.subarray(0, this.#filledBytes));
-    this.#filling = Buffer.allocUnsafeSlow(this.#blockBytes);
+    const filled = this.#filling.subarray(0, this.#filledBytes);
     this.#filledBytes = 0;
+    if (filled.length < this.#blockBytes / 2) {
+      // A line that goes by itself costs less as a copy than as a new block.
+      this.#blocks.push(Buffer.from(filled));
+    } else {
+      this.#blocks.push(filled);
+      this.#filling = Buffer.allocUnsafeSlow(this.#blockBytes);
+    }
   }
 
   #continue(): void {
@@ -182,6 +193,11 @@ export class LineWriter {
     this.#filledBytes = 0;
     this.#waitingBytes = 0;
   }
+}
+
+function chooseBlockBytes(fd: number): number {
+  if (fstatSync(fd).isFile()) return fileBlockBytes;
+  return cluster.isWorker ? sharedPipeBlockBytes : pipeBlockBytes;
 }
 
 /** Where whole lines of at most a block end; a longer line is a block by itself. */
