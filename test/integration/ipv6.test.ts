@@ -4,7 +4,6 @@ import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { presignUrl } from '../../src/auth/sigv4/presign.ts';
-import { freePort } from '../servers/free-port.ts';
 import { startMinio } from '../servers/start-minio.ts';
 import { createSigningKey, startOidcProvider, type OidcProvider } from '../servers/start-oidc-provider.ts';
 import { startOpa, type OpaServer } from '../servers/start-opa.ts';
@@ -62,7 +61,6 @@ describe.runIf(hasIPv6)('uploads', () => {
     };
     const sigv4 = { access_key: credential.accessKey, secret_key: credential.secretKey, reject_replays: true };
     const config = {
-      server: { address: `[::1]:${await freePort()}` },
       redis: { url: `redis://:${redis.password}@${await bridge(redis.port)}` },
       buckets: [
         {
@@ -75,7 +73,7 @@ describe.runIf(hasIPv6)('uploads', () => {
         },
       ],
     };
-    proxy = await startProxy({ config });
+    proxy = await startProxy({ config, host: '[::1]' });
   });
   afterAll(async () => {
     await proxy.stop();

@@ -27,6 +27,8 @@ export interface ProxyOptions {
   /** A folder that outlives the process, for tests that start a second one on the same state. */
   readonly folder?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Where it listens, unless the configuration says otherwise; in brackets where it is an IPv6 address. */
+  readonly host?: string;
 }
 
 export interface Health {
@@ -62,12 +64,13 @@ export async function startProxy({
   ca,
   folder: givenFolder,
   environment,
+  host = '127.0.0.1',
 }: ProxyOptions): Promise<RunningProxy> {
   const folder = givenFolder ?? (await mkdtemp(path.join(tmpdir(), 'mizuchi-proxy-')));
   const port = await freePort();
   const metricsPort = await freePort();
   const file = path.join(folder, 'config.yaml');
-  const server = { address: `127.0.0.1:${port}`, state_dir: path.join(folder, 'state'), ...config.server };
+  const server = { address: `${host}:${port}`, state_dir: path.join(folder, 'state'), ...config.server };
   await writeFile(
     file,
     stringify({ metrics: { port: metricsPort }, logging: { level: 'info', format: 'json' }, ...config, server }),
@@ -83,7 +86,7 @@ export async function startProxy({
     const found = findSecrets(running.output(), config);
     if (found.length > 0) throw new Error(`secrets in what the proxy wrote: ${found.join(', ')}`);
   };
-  const url = `${'tls' in server ? 'https' : 'http'}://${server.address}`;
+  const url = `${'tls' in server ? 'https' : 'http'}://${host}:${port}`;
   const get = (route: string) => sendRequest({ url, method: 'GET', path: route, ...(ca === undefined ? {} : { ca }) });
   await waitUntilReady(running, async () => (await get('/ready')).status === 200);
   const health = async (): Promise<Health> => parseHealth((await get('/health')).body);
