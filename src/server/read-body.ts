@@ -83,7 +83,8 @@ export class BodyReader implements RequestBody {
   readonly startedAt: number;
   /** In the room; undefined outside of it. */
   slot: number | undefined;
-  #decoder: BodyDecoder | undefined;
+  /** Takes in what arrives of a body that is framed. */
+  #decode: ((arrived: Uint8Array) => void) | undefined;
   #unread: Unread[] = [];
   #unreadBytes = 0;
   #receivedBytes = 0;
@@ -159,8 +160,15 @@ export class BodyReader implements RequestBody {
   }
 
   setDecoder(decoder: BodyDecoder): void {
-    this.#decoder = decoder;
-    if (this.#failure === undefined) this.#failWith(() => this.#decodeUnread(decoder));
+    // Only for bodies that are framed: a function for each request would be one too many.
+    const take = (piece: Uint8Array): void => this.#copy(piece);
+    this.#decode = (arrived) => decoder.write(arrived, take);
+    if (this.#failure !== undefined) return;
+    try {
+      this.#decodeUnread(decoder);
+    } catch (error) {
+      this.cancel(error);
+    }
   }
 
   setReserved(): void {
@@ -263,20 +271,15 @@ export class BodyReader implements RequestBody {
   }
 
   #takeIn(arrived: Uint8Array): void {
-    const decoder = this.#decoder;
-    if (decoder === undefined) this.#copy(arrived);
-    else this.#failWith(() => decoder.write(arrived, this.#copy));
-  }
-
-  #failWith(decode: () => void): void {
+    if (this.#decode === undefined) return this.#copy(arrived);
     try {
-      decode();
+      this.#decode(arrived);
     } catch (error) {
       this.cancel(error);
     }
   }
 
-  readonly #copy = (arrived: Uint8Array): void => {
+  #copy(arrived: Uint8Array): void {
     let taken = 0;
     while (taken < arrived.byteLength) {
       let slab = this.#tail;
@@ -291,13 +294,13 @@ export class BodyReader implements RequestBody {
         this.#unread.push({ slab, start: this.#fill, end: this.#fill });
       }
       const count = Math.min(arrived.byteLength - taken, slab.bytes.byteLength - this.#fill);
-      slab.bytes.set(arrived.subarray(taken, taken + count), this.#fill);
+      slab.bytes.set(count === arrived.byteLength ? arrived : arrived.subarray(taken, taken + count), this.#fill);
       this.#fill += count;
       taken += count;
       (this.#unread.at(-1) as Unread).end = this.#fill;
     }
     this.#unreadBytes += taken;
-  };
+  }
 
   /** What came before it was known to be framed: the payload in it is moved together where it lies. */
   #decodeUnread(decoder: BodyDecoder): void {

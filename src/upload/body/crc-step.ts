@@ -1,5 +1,5 @@
 // What computes CRCs: ISA-L where the system has it, which uses the widest instructions of the processor, else packages of npm,
-// which take three (CRC-32C, CRC-32) to twelve times (CRC-64/NVME) as long.
+// which take two (CRC-32C) or three (CRC-32) to twelve times (CRC-64/NVME) as long.
 import { createRequire } from 'node:module';
 import koffi, { type LibraryHandle } from 'koffi';
 import type { ChecksumAlgorithm } from '../../storage/storage.ts';
