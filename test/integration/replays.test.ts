@@ -12,8 +12,10 @@ import type { ReplayGuard } from '../../src/auth/sigv4/replay-guard.ts';
 import { S3Error } from '../../src/errors.ts';
 import { startOpa } from '../servers/start-opa.ts';
 import { startRedis, type RedisServer } from '../servers/start-redis.ts';
+import { createRandomBody } from '../support/random-body.ts';
 import { openRawConnection } from '../support/raw-connection.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
+import { payloadModes, signS3Request } from '../support/sign-s3-request.ts';
 import { sha256 } from '../support/sigv4.ts';
 import { startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -292,6 +294,26 @@ test('what is answered 503 before anything is done does not use a signature up',
   expect((await putAsked()).status).toBe(403);
   await proxy.stop();
   await again.stop();
+});
+
+describe.each(['memory', 'Redis'])('signatures remembered in %s', (place) => {
+  test.each(payloadModes)('a body that has come before its claim: %s', async (mode) => {
+    const proxy = await startProxy({
+      config: {
+        ...(place === 'Redis' && { redis: { url: redis.url } }),
+        buckets: [{ name: 'uploads', filesystem: { root: './data' }, auth: { sigv4 } }],
+      },
+    });
+    const { host } = new URL(proxy.url);
+    const content = createRandomBody(mode, 200_000).bytes();
+    const target = { method: 'PUT', host, path: '/uploads/key', body: content, mode, chunkBytes: 8192 };
+    const { headers, body } = signS3Request({ ...target, credential: { ...credential, region: 'us-east-1' } });
+    const put = () => sendRequest({ url: proxy.url, method: 'PUT', path: target.path, headers: { ...headers }, body });
+    expect((await put()).status).toBe(200);
+    expect(content.equals(await readFile(path.join(proxy.folder, 'data/uploads/key')))).toBe(true);
+    expect((await put()).status).toBe(403);
+    await proxy.stop();
+  });
 });
 
 test.each([

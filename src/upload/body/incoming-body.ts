@@ -1,13 +1,14 @@
 // A request's body as the upload sees it: out of its framing, verified piece by piece, and never seen to end before all of
 // it is right.
-import type { Chunk, RequestBody } from '../../http.ts';
+import type { BodyDecoder, Chunk, RequestBody } from '../../http.ts';
 import type { BodyChecksum } from '../../storage/storage.ts';
 import type { CrcAlgorithm } from './crc-step.ts';
 import type { PartedCrc } from './crc.ts';
 import type { Verifier } from './verify.ts';
 
-/** What comes behind the payload. */
-export interface BodyEnding {
+/** What the payload lies in, and what comes behind it. */
+export interface BodyFraming {
+  readonly decoder: BodyDecoder;
   /** Called after the last byte. @throws S3Error when it is not as it must be. */
   finish(): void;
 }
@@ -17,8 +18,8 @@ export interface IncomingBodyOptions {
   readonly verifier: Verifier;
   /** Payload bytes announced; undefined when the length is not known. */
   readonly length: number | undefined;
-  /** Of a body that is framed; undefined: the body is the payload. */
-  readonly ending?: BodyEnding | undefined;
+  /** Undefined: the body is the payload. */
+  readonly framing?: BodyFraming | undefined;
   /** A checksum that comes behind the payload. */
   readonly checksum?: BodyChecksum | undefined;
 }
@@ -28,15 +29,17 @@ export class IncomingBody {
   readonly checksum: BodyChecksum | undefined;
   readonly #body: RequestBody;
   readonly #verifier: Verifier;
-  readonly #ending: BodyEnding | undefined;
+  readonly #framing: BodyFraming | undefined;
+  /** A body may be opened more than once, to find what is wrong with its head; its framing comes off once. */
+  #isBegun = false;
   /** The last of the payload, until what comes behind it has been seen. */
   #last: Chunk | undefined;
   #isVerified = false;
 
-  constructor({ body, verifier, length, ending, checksum }: IncomingBodyOptions) {
+  constructor({ body, verifier, length, framing, checksum }: IncomingBodyOptions) {
     this.#body = body;
     this.#verifier = verifier;
-    this.#ending = ending;
+    this.#framing = framing;
     this.length = length;
     this.checksum = checksum;
   }
@@ -57,7 +60,7 @@ export class IncomingBody {
    */
   async next(): Promise<Chunk | null> {
     if (this.#isVerified) return null;
-    if (this.#ending !== undefined) return this.#nextBefore(this.#ending);
+    if (this.#framing !== undefined) return this.#nextFramed(this.#framing);
     if (this.length === 0) return this.#finish();
     const chunk = await this.#body.read();
     if (chunk === null) return this.#finish();
@@ -82,12 +85,16 @@ export class IncomingBody {
   }
 
   /** What comes behind the payload (the last chunk's signature, a trailer) is read before the last of it is handed out. */
-  async #nextBefore(ending: BodyEnding): Promise<Chunk | null> {
+  async #nextFramed(framing: BodyFraming): Promise<Chunk | null> {
+    if (!this.#isBegun) {
+      this.#isBegun = true;
+      this.#body.setDecoder(framing.decoder);
+    }
     try {
       for (;;) {
         const chunk = await this.#body.read();
         if (chunk === null) {
-          ending.finish();
+          framing.finish();
           this.#finish();
           const last = this.#last ?? null;
           this.#last = undefined;
@@ -106,7 +113,7 @@ export class IncomingBody {
   #verify(chunk: Chunk): void {
     try {
       this.#verifier.write(chunk.bytes);
-      if (this.#ending === undefined && this.#verifier.receivedBytes === this.length) this.#finish();
+      if (this.#framing === undefined && this.#verifier.receivedBytes === this.length) this.#finish();
     } catch (error) {
       chunk.release();
       throw error;

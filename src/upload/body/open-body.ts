@@ -5,7 +5,7 @@ import type { AwsChunkedPayload } from '../../payload.ts';
 import type { BodyChecksum, ChecksumAlgorithm } from '../../storage/storage.ts';
 import type { BodyInspector, OperationContext } from '../operation-context.ts';
 import { AwsChunkedDecoder } from './aws-chunked-decoder.ts';
-import { IncomingBody, type BodyEnding } from './incoming-body.ts';
+import { IncomingBody, type BodyFraming } from './incoming-body.ts';
 import {
   checkChecksum,
   checksumAlgorithms,
@@ -54,23 +54,22 @@ export function openBody(
     digests.push(checksum);
   }
   const verifier = new Verifier({ length, maxBytes, minBytes, digests, inspector });
-  body.setDecoder(decoder);
-  return new IncomingBody({ body, length, verifier, ending: checksum ?? withoutFields(decoder), checksum });
+  return new IncomingBody({ body, length, verifier, framing: checksum ?? withoutFields(decoder), checksum });
 }
 
 /** The checksum that a body ends with. */
-class TrailingChecksum implements BodyEnding, BodyChecksum {
+class TrailingChecksum implements BodyFraming, BodyChecksum {
   readonly algorithm: ChecksumAlgorithm;
   base64: string | undefined;
-  readonly #decoder: AwsChunkedDecoder;
+  readonly decoder: AwsChunkedDecoder;
 
   constructor(algorithm: ChecksumAlgorithm, decoder: AwsChunkedDecoder) {
     this.algorithm = algorithm;
-    this.#decoder = decoder;
+    this.decoder = decoder;
   }
 
   finish(): void {
-    const fields = this.#decoder.finish();
+    const fields = this.decoder.finish();
     const base64 = fields.get(`x-amz-checksum-${this.algorithm}`);
     if (base64 === undefined || fields.size > 1) throw new S3Error('MalformedTrailerError');
     checkChecksum(this.algorithm, base64);
@@ -78,8 +77,9 @@ class TrailingChecksum implements BodyEnding, BodyChecksum {
   }
 }
 
-function withoutFields(decoder: AwsChunkedDecoder): BodyEnding {
+function withoutFields(decoder: AwsChunkedDecoder): BodyFraming {
   return {
+    decoder,
     finish: () => {
       if (decoder.finish().size > 0) throw new S3Error('MalformedTrailerError');
     },

@@ -152,9 +152,8 @@ test('bodies that hold what only their next bytes let go of do not hold it for e
         const pushed = createPushedBody({ budget, room });
         const length = isAwsChunked ? firstBytes : undefined;
         const decoder = isAwsChunked ? awsChunkedDecoder(firstBytes) : undefined;
-        if (decoder !== undefined) pushed.reader.setDecoder(decoder);
-        const ending = decoder && { finish: () => void decoder.finish() };
-        const body = new IncomingBody({ body: pushed.reader, verifier: verifierOf(length), length, ending });
+        const framing = decoder && { decoder, finish: () => void decoder.finish() };
+        const body = new IncomingBody({ body: pushed.reader, verifier: verifierOf(length), length, framing });
         const first = isAwsChunked
           ? Buffer.concat([Buffer.from(`${firstBytes.toString(16)}\r\n`), bytes, Buffer.from('\r\n')])
           : bytes;
