@@ -42,17 +42,23 @@ export async function goModuleVersion(file: string, goModule: string): Promise<s
 export function describeMachine(): readonly string[] {
   const cores = cpus();
   const gib = (totalmem() / 2 ** 30).toFixed(0);
-  let system = type();
-  try {
-    system = /^PRETTY_NAME="?(.+?)"?$/mu.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? system;
-  } catch {
-    // Not every system describes itself there.
-  }
+  const system = /^PRETTY_NAME="?(.+?)"?$/mu.exec(readIfThere('/etc/os-release'))?.[1] ?? type();
+  // On loopback too: BBR, which paces by timers, costs a large body a sixth more of this proxy's CPU than CUBIC.
+  const congestion = readIfThere('/proc/sys/net/ipv4/tcp_congestion_control').trim() || 'not known';
   return [
     `${cores[0]?.model.trim() ?? 'unknown processor'}, ${cores.length} cores, ${gib} GiB of memory, loopback only`,
-    `${system}, kernel ${release()}, load average at the start ${loadavg()[0]?.toFixed(2)}`,
+    `${system}, kernel ${release()}, TCP congestion control ${congestion}, load average at the start ${loadavg()[0]?.toFixed(2)}`,
     describeCrcs(),
   ];
+}
+
+/** Not every system describes itself everywhere. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 function describeCrcs(): string {
