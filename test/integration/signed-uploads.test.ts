@@ -187,6 +187,52 @@ describe('a payload that is not what was signed is not stored', () => {
   });
 });
 
+describe('a call that makes nothing of its body', () => {
+  const path = '/uploads/no-use';
+  const uploadIdOf = ({ body }: Answer): string => /<UploadId>(?<id>[^<]+)</u.exec(body)?.groups?.['id'] ?? '';
+  const openUploads = () => bucket.stored.listOpenUploads('no-use');
+  /** Signs one body and sends another. */
+  function sendOther(call: Signed, sent: string): Promise<Answer> {
+    const { method = '', query = '', mode } = call;
+    const { headers } = signS3Request({ credential, host, method, path, query, body: Buffer.from('signed'), mode });
+    const changed = { ...headers, 'content-length': String(sent.length) };
+    return sendRequest({ url: bucket.proxy.url, method, path: `${path}?${query}`, headers: changed, body: sent });
+  }
+
+  test.each([
+    ['sha256', 'tamper', 'XAmzContentSHA256Mismatch'],
+    ['sha256', '', 'XAmzContentSHA256Mismatch'],
+    ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD', '', 'IncompleteBody'],
+    ['STREAMING-UNSIGNED-PAYLOAD-TRAILER', 'no framing', 'IncompleteBody'],
+  ] as const)('is refused when that is not what was signed: %s, "%s"', async (mode, sent, code) => {
+    expect(codeOf(await sendOther({ mode, method: 'POST', query: 'uploads=' }, sent))).toBe(code);
+    expect(await openUploads()).toEqual([]);
+    const query = `uploadId=${encodeURIComponent(uploadIdOf(await sendSigned({ mode: 'sha256', method: 'POST', path, query: 'uploads=' })))}`;
+    for (const method of ['GET', 'DELETE']) expect(codeOf(await sendOther({ mode, method, query }, sent))).toBe(code);
+    expect(await openUploads()).toHaveLength(1);
+    expect((await sendSigned({ mode: 'sha256', method: 'DELETE', path, query })).status).toBe(204);
+    expect(await openUploads()).toEqual([]);
+  });
+
+  test('takes what was signed, and lets go of it', async () => {
+    for (const mode of payloadModes) {
+      const query = 'uploads=';
+      const created = await sendSigned({ mode, method: 'POST', path, query, body: Buffer.from('of no use') });
+      expect([mode, created.status]).toEqual([mode, 200]);
+      const uploadId = `uploadId=${encodeURIComponent(uploadIdOf(created))}`;
+      expect((await sendSigned({ mode, method: 'DELETE', path, query: uploadId })).status).toBe(204);
+    }
+    expect(await openUploads()).toEqual([]);
+  });
+
+  test('is refused when that is long', async () => {
+    const body = Buffer.alloc(70_000);
+    const answer = await sendSigned({ mode: 'sha256', method: 'POST', path, query: 'uploads=', body });
+    expect(codeOf(answer)).toBe('EntityTooLarge');
+    expect(await openUploads()).toEqual([]);
+  });
+});
+
 describe('presigned URLs', () => {
   const send = (path: string, body: Buffer | string, headers: Record<string, string> = {}): Promise<Answer> =>
     sendRequest({ url: bucket.proxy.url, method: 'PUT', path, headers, body });

@@ -8,11 +8,12 @@ import { xmlResponse } from '../xml/xml-response.ts';
 import { abortMultipartUpload } from './abort-multipart-upload.ts';
 import { completeMultipartUpload, openPartsList } from './complete-multipart-upload.ts';
 import { createMultipartUpload } from './create-multipart-upload.ts';
+import { dropBody, openUnusedBody } from './drop-body.ts';
 import { listParts } from './list-parts.ts';
 import { openObjectBody, putObject } from './put-object.ts';
 import { openPartBody, uploadPart } from './upload-part.ts';
 
-/** Whether the operation receives a body, and so needs an upload slot and memory. */
+/** Whether the operation makes something of its body, and so needs an upload slot and memory. */
 export function takesBody({ name }: Operation): boolean {
   return name === 'PutObject' || name === 'UploadPart' || name === 'CompleteMultipartUpload';
 }
@@ -27,11 +28,13 @@ export function checkHead({ name }: Operation, context: OperationContext): void 
   if (name === 'PutObject') openObjectBody(context);
   else if (name === 'UploadPart') openPartBody(context);
   else if (name === 'CompleteMultipartUpload') openPartsList(context);
+  else openUnusedBody(context);
 }
 
 /** @throws S3Error; and what the request's body or signal ended with. */
 export async function runOperation(operation: Operation, context: OperationContext): Promise<HttpResponse> {
   const { headers } = context;
+  if (!takesBody(operation)) await dropBody(context);
   switch (operation.name) {
     case 'PutObject':
       return putObject(context, screenObjectHeaders('PutObject', headers));
