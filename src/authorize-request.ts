@@ -82,8 +82,9 @@ export async function authorizeRequest(
     verdict = await authorize(question);
   } finally {
     progress.authorizeMs = performance.now() - askedAt;
+    // Whatever became of the question: it is of nobody's interest any more.
+    request.signal.throwIfAborted();
   }
-  request.signal.throwIfAborted();
   const { decision, engine, cached, failedOpen } = verdict;
   const reason = decision.allow ? undefined : decision.reason?.slice(0, maxReasonChars);
   progress.decision = { engine, allow: decision.allow, cached, reason, failedOpen };

@@ -108,8 +108,11 @@ export async function serveRequest(
   const permission = bucket.authorize && (await authorizeRequest(bucket.authorize, asked, progress));
   if (!takesBody(operation)) return claimAndRun();
   const queuedAt = performance.now();
-  await options.slots.enter(() => request.signal);
-  progress.queueMs = performance.now() - queuedAt;
+  try {
+    await options.slots.enter(() => request.signal);
+  } finally {
+    progress.queueMs = performance.now() - queuedAt;
+  }
   try {
     return await claimAndRun();
   } finally {

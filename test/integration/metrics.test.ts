@@ -433,6 +433,26 @@ test('connections, and uploads that wait for a slot', async () => {
   await waitFor(async () => (await gauge('mizuchi_connections')) === 0);
 });
 
+test('an upload that leaves while it waits for a slot', async () => {
+  const gauge = async (name: string): Promise<number> => (await scrape(proxy.metricsUrl)).sum(name);
+  const holding = await Promise.all(
+    Array.from({ length: maxConcurrentUploads }, (_, index) => sendHead(`slots/${index}`, 'Content-Length: 1')),
+  );
+  await waitFor(async () => (await gauge('mizuchi_uploads_in_flight')) === maxConcurrentUploads);
+  const last = await sendHead('slots/last', 'Content-Length: 1');
+  await waitFor(async () => (await gauge('mizuchi_uploads_queued')) === 1);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  last.destroy();
+  await waitFor(async () => (await gauge('mizuchi_uploads_queued')) === 0);
+  expect(await growth('mizuchi_wait_seconds_total', { bucket: 'uploads', reason: 'slot' })).toBeGreaterThan(0.25);
+  for (const connection of holding) {
+    await connection.write('x');
+    expect((await connection.readAnswer()).status).toBe(200);
+    connection.destroy();
+  }
+  await waitFor(async () => (await gauge('mizuchi_connections')) === 0);
+});
+
 test('bodies that wait for memory', async () => {
   const first = await sendHead('unknown/first', 'Transfer-Encoding: chunked');
   await first.write(`${MiB.toString(16)}\r\n${'x'.repeat(MiB)}\r\n`);

@@ -8,6 +8,7 @@ import {
 } from '../../src/authorize-request.ts';
 import type { Question } from '../../src/authz/authorizer.ts';
 import type { Verdict } from '../../src/authz/merge-verdicts.ts';
+import { S3Error } from '../../src/errors.ts';
 import { ClientGone, RequestHeaders, type HttpRequest } from '../../src/http.ts';
 import { plainPayload } from '../../src/payload.ts';
 import type { Operation } from '../../src/routing/operation.ts';
@@ -118,6 +119,17 @@ describe('a client that leaves', () => {
       const asked = create({ signal: controller.signal });
       await expect(authorizeRequest(ask, asked, {})).rejects.toThrow(ClientGone);
     }
+  });
+
+  test('meanwhile has left, even where nobody could decide', async () => {
+    const controller = new AbortController();
+    const ask = async () => {
+      controller.abort(new ClientGone());
+      throw new S3Error('ServiceUnavailable');
+    };
+    const progress: DecisionProgress = {};
+    await expect(authorizeRequest(ask, create({ signal: controller.signal }), progress)).rejects.toThrow(ClientGone);
+    expect(progress.authorizeMs).toBeGreaterThanOrEqual(0);
   });
 });
 
