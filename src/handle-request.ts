@@ -53,7 +53,7 @@ export function createRequestHandler(options: HandlerOptions): (request: HttpReq
       response = await serveRequest(request, { watch, progress }, options);
     } catch (caught) {
       error = caught;
-      progress.bucket ??= options.findBucket(request.rawPath);
+      if (progress.operation === undefined) identify(request, progress, options);
     }
     return conclude(request, { watch, progress, startedAt, response, error });
   };
@@ -66,17 +66,26 @@ export function createRefusal(
   return (error, request) => {
     const progress: Progress = {};
     const startedAt = performance.now();
-    try {
-      const address = options.parseAddress(request.rawPath);
-      progress.bucketName = address.bucketName;
-      progress.bucket = address.bucket;
-      progress.operation = operationOf(request, address);
-    } catch {
-      // What is wrong with it besides is not what it is refused for.
-      progress.bucket ??= options.findBucket(request.rawPath);
-    }
+    identify(request, progress, options);
     return conclude(request, { watch: options.watch(request), progress, startedAt, response: undefined, error });
   };
+}
+
+/** Finds out what was asked for, where a request was refused before that was known. */
+function identify(
+  request: HttpRequest,
+  progress: Progress,
+  options: Pick<HandlerOptions, 'parseAddress' | 'findBucket'>,
+): void {
+  try {
+    const address = options.parseAddress(request.rawPath);
+    progress.bucketName ??= address.bucketName;
+    progress.bucket ??= address.bucket;
+    progress.operation ??= operationOf(request, address);
+  } catch {
+    // What is wrong with it besides is not what it is refused for.
+    progress.bucket ??= options.findBucket(request.rawPath);
+  }
 }
 
 interface Ended {

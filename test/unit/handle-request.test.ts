@@ -1,7 +1,13 @@
-// What is told of a request that the server's edge refuses.
+// What is told of a request that is refused before anything was made of it: by the server's edge, or for its address.
 import { expect, test } from 'vitest';
 import { S3Error } from '../../src/errors.ts';
-import { createRefusal, type Bucket, type Outcome } from '../../src/handle-request.ts';
+import {
+  createRefusal,
+  createRequestHandler,
+  type Bucket,
+  type HandlerOptions,
+  type Outcome,
+} from '../../src/handle-request.ts';
 import { RequestHeaders, type HttpRequest } from '../../src/http.ts';
 import { createAddressParser, createBucketFinder } from '../../src/routing/parse-address.ts';
 
@@ -39,3 +45,34 @@ test.each([
 ])('%s %s, which asks for none, is refused as it would be', (method, url, bucket) => {
   expect(refuse(method, url)).toMatchObject({ bucket, code: 'SlowDown', operation: undefined });
 });
+
+test.each([
+  ['/uploads/a', 'PutObject'],
+  ['/uploads/a?acl', undefined],
+])('%s from an address that may not come is told with its operation: %s', async (url, name) => {
+  const [rawPath = '', rawQuery = ''] = url.split('?');
+  const headers = new RequestHeaders(['content-length', '5']);
+  const request = {
+    id: 'ID',
+    method: 'PUT',
+    rawPath,
+    rawQuery,
+    headers,
+    clientIp: '192.0.2.1',
+  } as unknown as HttpRequest;
+  const outcomes: Outcome[] = [];
+  const guarded = [{ ...routes[0], target: { ...target, checkAccess: refuseAddress } }] as typeof routes;
+  const handle = createRequestHandler({
+    parseAddress: createAddressParser(guarded),
+    findBucket: createBucketFinder(guarded),
+    answerStatus: () => undefined,
+    watch: () => ({ enter: (bucket) => bucket, answerFields: [], end: (outcome) => void outcomes.push(outcome) }),
+  } as Partial<HandlerOptions> as HandlerOptions);
+  expect((await handle(request)).status).toBe(403);
+  expect(outcomes[0]).toMatchObject({ bucket: 'uploads', bucketName: 'uploads', code: 'AccessDenied' });
+  expect(outcomes[0]?.operation?.name).toBe(name);
+});
+
+function refuseAddress(): never {
+  throw new S3Error('AccessDenied');
+}
