@@ -95,7 +95,7 @@ function flowMetrics() {
     receivedBytes: counter({
       name: 'mizuchi_received_bytes_total',
       labels: ['bucket'],
-      help: 'Bytes of bodies received from clients, framing and failed uploads included, while they arrive.',
+      help: 'Bytes of bodies received from clients, framing and failed uploads included, as they arrive until the answer is known.',
     }),
     sentBytes: counter({
       name: 'mizuchi_sent_bytes_total',
