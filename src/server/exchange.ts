@@ -144,10 +144,14 @@ export class Exchange implements HttpRequest {
     response.cork(() => {
       this.#writeHead(answer);
       // Not by endWithoutBody: the server would go on waiting for a body, and close on the connection's next request.
-      const hasBody = this.method !== 'HEAD' && answer.status !== 204;
-      response.end(hasBody ? (answer.body ?? '') : '', close);
+      response.end(this.#bodyOf(answer), close);
     });
     this.#done();
+  }
+
+  /** RFC 9110, sections 9.3.2 and 15.3.5: an answer to HEAD has no body, and 204 none. */
+  #bodyOf({ status, body = '' }: HttpResponse): NonNullable<HttpResponse['body']> {
+    return this.method === 'HEAD' || status === 204 ? '' : body;
   }
 
   /**
@@ -156,7 +160,7 @@ export class Exchange implements HttpRequest {
    * server adds after it, a line end, is the end of the body.
    */
   #respondEarly(answer: HttpResponse): void {
-    const body = Buffer.from(answer.body ?? '');
+    const body = Buffer.from(this.#bodyOf(answer));
     const headers: (readonly [string, string])[] = [
       ...answer.headers,
       // The server's own, which it writes on every other answer: clients whose clock is wrong set it by this.

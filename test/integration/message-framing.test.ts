@@ -151,6 +151,16 @@ describe('early refusal', () => {
     await bucket.proxy.waitUntilIdle();
   });
 
+  test('of HEAD has no body', async () => {
+    const connection = await open();
+    await connection.write(head('HEAD', prefix, ['Content-Length: 10']));
+    await connection.closed;
+    const answer = connection.unread();
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /u);
+    expect(answer).not.toContain('<Error>');
+    connection.destroy();
+  });
+
   test('a small refused body is drained, and the connection lives on', async () => {
     const connection = await open();
     const body = 'x'.repeat(20_000);
