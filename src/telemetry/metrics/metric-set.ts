@@ -55,7 +55,7 @@ function uploadMetrics() {
     multipartUploads: counter({
       name: 'mizuchi_multipart_uploads_total',
       labels: ['bucket', 'status'],
-      help: 'Multipart uploads at the backend, those of clients and those that the proxy cuts itself: started, completed, aborted (with success), swept (left by a process that is no more, and aborted).',
+      help: 'Multipart uploads at the backend, those of clients and those that the proxy cuts itself: started, completed, aborted (with success), swept (left by a process that is no more, and aborted). What the proxy has aborted is aborted once more a second later: a process that ends before that has succeeded leaves it to be counted as swept too.',
     }),
     abortFailures: counter({
       name: 'mizuchi_multipart_abort_failures_total',
@@ -65,7 +65,7 @@ function uploadMetrics() {
     abortsPending: gauge({
       name: 'mizuchi_multipart_aborts_pending',
       labels: [],
-      help: 'Multipart uploads whose abort has failed so far and is tried again in the background.',
+      help: 'Multipart uploads whose abort, or the one that is made once more after it, has failed so far and is tried again in the background.',
     }),
     uploadsOpen: gauge({
       name: 'mizuchi_multipart_uploads_open',

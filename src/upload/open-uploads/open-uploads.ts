@@ -37,7 +37,7 @@ export interface OpenUpload {
 }
 
 export interface OpenUploads {
-  /** Uploads whose abort has failed so far and goes on in the background. */
+  /** Uploads whose abort, or the one that is made once more after it, has failed so far and goes on in the background. */
   readonly abortsPending: number;
   /** Uploads of this process that are not known to be completed or gone. */
   readonly journalEntries: number;
@@ -74,7 +74,7 @@ export async function createOpenUploads({
   const closing = new AbortController();
   const open = new Set<JournalEntry>();
   const pending = new Set<JournalEntry>();
-  const againUnderWay = new Set<Promise<void>>();
+  const underWay = new Set<Promise<void>>();
   let sweeping: Promise<void> | undefined;
   let abandoned = 0;
   const timer = setInterval(() => void sweep(), sweepEveryMs).unref();
@@ -97,17 +97,14 @@ export async function createOpenUploads({
     return true;
   }
 
-  async function abortInBackground(entry: JournalEntry, forget: () => Promise<void>): Promise<void> {
+  /** Tries until it succeeds. Rejects when the process stops. */
+  async function retryAbort(entry: JournalEntry): Promise<void> {
     pending.add(entry);
     try {
       for (let failed = 1; ; failed++) {
         await delay(retryDelayMs(failed, abortRetry), closing.signal);
-        if (await tryAbort(entry, closing.signal)) break;
+        if (await tryAbort(entry, closing.signal)) return;
       }
-      gone(entry);
-      await forget();
-    } catch {
-      // The process stops: the next one finds the entry.
     } finally {
       pending.delete(entry);
     }
@@ -118,16 +115,32 @@ export async function createOpenUploads({
     events.aborted(entry);
   }
 
-  function abortAgainInBackground(entry: JournalEntry, forget: () => Promise<void>): void {
-    const again = abortAgain(entry, forget).finally(() => againUnderWay.delete(again));
-    againUnderWay.add(again);
-  }
-
-  /** What fails, or is cut short by the end of the process, stays in the journal for the next one. */
-  async function abortAgain(entry: JournalEntry, forget: () => Promise<void>): Promise<void> {
+  /** @returns whether the upload is still gone. */
+  async function abortAgain(entry: JournalEntry): Promise<boolean> {
     // A process that stops does it at once.
     await delay(abortAgainMs, closing.signal).catch(() => undefined);
-    if (await tryAbort(entry, AbortSignal.timeout(firstAbortMs))) await forget();
+    return tryAbort(entry, AbortSignal.timeout(firstAbortMs));
+  }
+
+  /** @param isGone whether the first attempt has succeeded. */
+  async function endAbort(entry: JournalEntry, forget: () => Promise<void>, isGone: boolean): Promise<void> {
+    try {
+      if (isGone) {
+        gone(entry);
+        if (!(await abortAgain(entry))) await retryAbort(entry);
+      } else {
+        await retryAbort(entry);
+        gone(entry);
+      }
+      await forget();
+    } catch {
+      // The process stops: the next one finds the entry.
+    }
+  }
+
+  function inBackground(work: Promise<void>): void {
+    const tracked = work.finally(() => underWay.delete(tracked));
+    underWay.add(tracked);
   }
 
   /** One at a time: with a backend that is away, it may take longer than the next one is off. */
@@ -196,19 +209,15 @@ export async function createOpenUploads({
           await forget();
         },
         async abort() {
-          if (!(await tryAbort(entry, AbortSignal.timeout(firstAbortMs), { storage }))) {
-            void abortInBackground(entry, forget);
-            return;
-          }
-          gone(entry);
-          abortAgainInBackground(entry, forget);
+          const isGone = await tryAbort(entry, AbortSignal.timeout(firstAbortMs), { storage });
+          inBackground(endAbort(entry, forget, isGone));
         },
       };
     },
     async close() {
       clearInterval(timer);
       closing.abort(new Error('the process stops'));
-      await Promise.all(againUnderWay);
+      await Promise.all(underWay);
       await journal.close();
     },
   };

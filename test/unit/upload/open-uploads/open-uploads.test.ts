@@ -184,6 +184,26 @@ describe('an upload that was aborted', () => {
     await start(() => storage);
   });
 
+  test('is aborted until that succeeds where once more has failed, pends meanwhile, and counts once', async () => {
+    const uploadId = await abortOne(failingIn(2, 3));
+    expect(openUploads.abortsPending).toBe(0);
+    await expect.poll(() => openUploads.abortsPending, { timeout: 5000, interval: 5 }).toBe(1);
+    expect(openUploads.journalEntries).toBe(0);
+    await expect.poll(listJournal, { timeout: 8000 }).toEqual([]);
+    expect(openUploads.abortsPending).toBe(0);
+    expect(asked).toHaveLength(4);
+    expect(events).toEqual([`aborted ${uploadId}`, `abort failed ${uploadId}`, `abort failed ${uploadId}`]);
+  });
+
+  test('stays in the journal when once more has failed, is tried again, and the process stops', async () => {
+    await abortOne(failingIn(2, 3, 4, 5, 6));
+    await expect.poll(() => openUploads.abortsPending, { timeout: 5000, interval: 5 }).toBe(1);
+    await openUploads.close();
+    expect(openUploads.abortsPending).toBe(0);
+    expect(await listJournal()).toHaveLength(1);
+    await start(() => storage);
+  });
+
   test('is left to the next start when it cannot be aborted once more, also to one in the same process', async () => {
     const uploadId = await abortOne(failingIn(2));
     await openUploads.close();
