@@ -116,12 +116,13 @@ async function start(
     closers.push(() => served.storage.close());
     return { config: bucket, authorization, served };
   });
-  const storages = new Map(
-    buckets.map(({ served: { name, storage } }) => [name, telemetry.watchBackground(name, storage)]),
-  );
+  const storages = new Map(buckets.map(({ served: { name, storage } }) => [name, storage]));
   const openUploads = await createOpenUploads({
     stateDir: config.server.stateDir,
-    storageOf: (name) => storages.get(name),
+    storageOf(name, attempt) {
+      const storage = storages.get(name);
+      return storage && telemetry.watchBackground(name, storage, attempt);
+    },
     events: telemetry.openUploadsEvents,
     watchSweep: (abandoned) => telemetry.watchSweep(abandoned),
   });

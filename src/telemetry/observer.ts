@@ -80,7 +80,11 @@ export interface Tracing {
   };
   startRequest(request: HttpRequest): RequestSpan;
   /** A call to a storage that no request waits for: an abort that a sweep makes, which is then its cause, or one that is made again. */
-  startBackgroundCall(bucket: string, call: StorageCall, cause: CallTrace | undefined): StorageSpan;
+  startBackgroundCall(
+    bucket: string,
+    call: StorageCall & { readonly attempt: number },
+    cause: CallTrace | undefined,
+  ): StorageSpan;
   /** @param abandoned uploads that it has found. */
   startSweep(abandoned: number): Span;
   /** A question to a policy engine, or a fetch of keys. `cause`: of what needs the answer. */

@@ -21,8 +21,8 @@ import { WatchedStorage } from './watched-storage.ts';
 
 export interface Telemetry {
   watchRequest(request: HttpRequest): RequestWatch;
-  /** The storage for what no request waits for. */
-  watchBackground(bucket: string, storage: Storage): Storage;
+  /** The storage for one attempt, from 1, of what no request waits for. */
+  watchBackground(bucket: string, storage: Storage, attempt: number): Storage;
   watchReplays(guard: ReplayGuard): ReplayGuard;
   authServices(bucket: string, auth: AuthConfig): Omit<AuthServices, 'replays'>;
   authorizationEvents(bucket: string, authz: AuthzConfig): AuthorizationEvents;
@@ -66,7 +66,8 @@ export async function startTelemetry({ config, log, gauges, isSupervised }: Tele
 
   return {
     watchRequest: (request) => new WatchedRequest(request, watchers),
-    watchBackground: (bucket, storage) => new WatchedStorage(storage, backgroundWatcher(bucket, watchers)),
+    watchBackground: (bucket, storage, attempt) =>
+      new WatchedStorage(storage, backgroundWatcher(bucket, attempt, watchers)),
     watchReplays: (guard) => (metrics === undefined ? guard : countReplays(guard, metrics)),
     authServices(bucket, auth) {
       const url = auth.enabled && auth.jwt?.key.kind === 'jwks' ? auth.jwt.key.url : undefined;
@@ -131,17 +132,19 @@ async function loadMetrics(options: TelemetryOptions, tracing: Tracing | undefin
 
 function backgroundWatcher(
   bucket: string,
+  attempt: number,
   { tracing, metrics, failed }: Watchers,
 ): ConstructorParameters<typeof WatchedStorage>[1] {
   return {
     failed,
-    begin(call, body, cause) {
+    begin(called, body, cause) {
+      const call = { ...called, attempt };
       const span = tracing?.startBackgroundCall(bucket, call, cause);
       const started = metrics?.storageCallStarted(bucket, call, body) ?? 0;
       return {
         trace: span?.trace,
         end(end) {
-          metrics?.storageCallEnded(started, bucket, { ...call, attempt: 1 }, end);
+          metrics?.storageCallEnded(started, bucket, call, end);
           span?.endCall(end);
         },
       };

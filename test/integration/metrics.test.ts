@@ -330,6 +330,7 @@ test('a client that leaves, and an abort that fails until the backend lets it', 
     'multipart_uploads{uploads,aborted}': 1,
     'multipart_abort_failures{uploads}': 1,
     'backend_errors{uploads,AccessDenied}': 1,
+    'backend_retries{uploads,AbortMultipartUpload}': 1,
   });
   await waitFor(async () => (await scrape(proxy.metricsUrl)).sum('mizuchi_multipart_uploads_open') === 0);
   // What was given up before may be aborted once more meanwhile.
@@ -339,8 +340,18 @@ test('a client that leaves, and an abort that fails until the backend lets it', 
   expect(after.sum('mizuchi_wait_seconds_total', { bucket: 'uploads', reason: 'client' })).toBeGreaterThan(0);
 });
 
+/** What was given up before is aborted once more up to a second later, and stays in the journal until then. */
+async function waitForOlderAborts(): Promise<void> {
+  const journal = path.join(folder, 'state/open-uploads');
+  await waitFor(async () =>
+    (await readdir(journal, { recursive: true })).every((name) => !/[^/]{36}\.json$/u.test(name)),
+  );
+  before = await scrape(proxy.metricsUrl);
+}
+
 test('an upload that is given up is aborted twice, and that it is gone by then is no error of the backend', async () => {
   const aborts = () => backend.seen.filter(({ operation }) => operation === 'AbortMultipartUpload').length;
+  await waitForOlderAborts();
   const asked = aborts();
   // As Amazon S3 does; MinIO says 204 whenever it is asked.
   backend.setFault(({ operation, attempt }) =>
@@ -359,6 +370,29 @@ test('an upload that is given up is aborted twice, and that it is gone by then i
     'auth_requests{uploads,jwt,success}': 1,
     'multipart_uploads{uploads,started}': 1,
     'multipart_uploads{uploads,aborted}': 1,
+  });
+});
+
+test('the second abort fails, and is made again until the backend lets it', async () => {
+  await waitForOlderAborts();
+  backend.setFault(({ operation, attempt }) =>
+    operation === 'AbortMultipartUpload' && (attempt === 2 || attempt === 3)
+      ? { kind: 'answer', status: 500, code: 'InternalError' }
+      : undefined,
+  );
+  const connection = await beginUpload('second', 6 * MiB);
+  connection.destroy();
+  await waitFor(async () => (await growth('mizuchi_multipart_abort_failures_total')) === 2);
+  await waitFor(async () => (await scrape(proxy.metricsUrl)).sum('mizuchi_multipart_aborts_pending') === 0);
+  expect(await grown()).toEqual({
+    'uploads{uploads,PutObject,client_gone}': 1,
+    'client_disconnects{uploads}': 1,
+    'auth_requests{uploads,jwt,success}': 1,
+    'multipart_uploads{uploads,started}': 1,
+    'multipart_uploads{uploads,aborted}': 1,
+    'multipart_abort_failures{uploads}': 2,
+    'backend_errors{uploads,ServiceUnavailable}': 2,
+    'backend_retries{uploads,AbortMultipartUpload}': 2,
   });
 });
 

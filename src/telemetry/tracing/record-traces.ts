@@ -47,7 +47,7 @@ export function recordTraces(sdk: TracingSdk, { tracing, buckets }: Omit<Tracing
     startBackgroundCall(bucket, call, cause) {
       const kinds = callKinds.get(bucket);
       if (kinds === undefined || cause instanceof PassedTrace) return noTrace;
-      const span = new RecordedStorageSpan({ ...follow(cause), kinds, includeKeys, call: { ...call, attempt: 1 } });
+      const span = new RecordedStorageSpan({ ...follow(cause), kinds, includeKeys, call });
       return span.isRecorded ? span : noTrace;
     },
     startSweep(abandoned) {

@@ -52,7 +52,8 @@ export interface OpenUploads {
 
 export interface OpenUploadsOptions {
   readonly stateDir: string;
-  readonly storageOf: (bucketName: string) => Storage | undefined;
+  /** For the calls of one attempt, counted from 1 since the last that succeeded: whoever watches them is to know. */
+  readonly storageOf: (bucketName: string, attempt: number) => Storage | undefined;
   readonly events: OpenUploadsEvents;
   /** Sees a sweep that has found something, from its start to its end. */
   readonly watchSweep?: (abandoned: number) => SweepWatch | undefined;
@@ -62,6 +63,12 @@ export interface SweepWatch {
   /** For the aborts that it makes. */
   readonly trace: CallTrace | undefined;
   end(): void;
+}
+
+interface AbortOptions {
+  readonly attempt?: number;
+  readonly storage?: Storage | undefined;
+  readonly trace?: CallTrace | undefined;
 }
 
 export async function createOpenUploads({
@@ -77,13 +84,15 @@ export async function createOpenUploads({
   const underWay = new Set<Promise<void>>();
   let sweeping: Promise<void> | undefined;
   let abandoned = 0;
+  /** How often those that the last sweep could not abort have failed, by upload id. */
+  let sweepFailures: ReadonlyMap<string, number> = new Map();
   const timer = setInterval(() => void sweep(), sweepEveryMs).unref();
 
   /** One attempt. @returns whether the upload is gone. */
   async function tryAbort(
     entry: JournalEntry,
     signal: AbortSignal,
-    { storage = storageOf(entry.bucketName), trace }: { storage?: Storage; trace?: CallTrace | undefined } = {},
+    { attempt = 1, storage = storageOf(entry.bucketName, attempt), trace }: AbortOptions = {},
   ): Promise<boolean> {
     try {
       if (storage === undefined) throw new Error(`bucket ${entry.bucketName} is no longer configured`);
@@ -103,7 +112,7 @@ export async function createOpenUploads({
     try {
       for (let failed = 1; ; failed++) {
         await delay(retryDelayMs(failed, abortRetry), closing.signal);
-        if (await tryAbort(entry, closing.signal)) return;
+        if (await tryAbort(entry, closing.signal, { attempt: failed + 1 })) return;
       }
     } finally {
       pending.delete(entry);
@@ -163,16 +172,21 @@ export async function createOpenUploads({
 
   async function sweepFound(found: readonly FoundEntry[]): Promise<void> {
     const watch = watchSweep?.(found.length);
+    const failures = new Map<string, number>();
     for (const one of found) {
       if (closing.signal.aborted) break;
-      await sweepEntry(one, watch?.trace);
+      const { uploadId } = one.entry;
+      const attempt = (sweepFailures.get(uploadId) ?? 0) + 1;
+      if (!(await sweepEntry(one, { attempt, trace: watch?.trace }))) failures.set(uploadId, attempt);
     }
+    sweepFailures = failures;
     watch?.end();
   }
 
-  async function sweepEntry({ entry, remove }: FoundEntry, trace: CallTrace | undefined): Promise<void> {
+  /** @returns whether the upload is gone. */
+  async function sweepEntry({ entry, remove }: FoundEntry, options: AbortOptions): Promise<boolean> {
     const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(firstAbortMs)]);
-    if (!(await tryAbort(entry, signal, { trace }))) return;
+    if (!(await tryAbort(entry, signal, options))) return false;
     try {
       const isOurs = await remove();
       abandoned--;
@@ -180,6 +194,7 @@ export async function createOpenUploads({
     } catch (error) {
       events.journalFailed(error);
     }
+    return true;
   }
 
   return {

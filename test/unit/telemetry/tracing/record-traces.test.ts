@@ -87,6 +87,17 @@ test('a part says for what it has waited, and that it was sent again', async () 
   });
 });
 
+test.each([
+  [1, undefined],
+  [3, 2],
+])('a call that no request waits for says how often it was made before: attempt %s', async (attempt, resent) => {
+  const call = { name: 'AbortMultipartUpload', object: { bucket: 'store', key: 'a' }, attempt } as const;
+  traces.startBackgroundCall('uploads', call, undefined).endCall(end);
+  await traces.stop();
+  expect(spans[0]?.attributes).toMatchObject({ 'mizuchi.background': true });
+  expect(spans[0]?.attributes['http.request.resend_count']).toBe(resent);
+});
+
 test('of waits that were none, nothing is said', async () => {
   const span = await endPart({ clientWaitMs: 0.9, backendWaitMs: 0.9, memoryWaitMs: 0.9 });
   expect(Object.keys(span?.attributes ?? {}).filter((name) => name.includes('wait'))).toEqual([]);

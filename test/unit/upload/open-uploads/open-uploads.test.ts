@@ -12,7 +12,11 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createFilesystemStorage } from '../../../../src/storage/filesystem/filesystem-storage.ts';
 import { createS3Storage } from '../../../../src/storage/s3/s3-storage.ts';
 import type { Storage } from '../../../../src/storage/storage.ts';
-import { createOpenUploads, type OpenUploads } from '../../../../src/upload/open-uploads/open-uploads.ts';
+import {
+  createOpenUploads,
+  type OpenUploads,
+  type OpenUploadsOptions,
+} from '../../../../src/upload/open-uploads/open-uploads.ts';
 import type { JournalEntry } from '../../../../src/upload/open-uploads/upload-journal.ts';
 import { waitFor } from '../../../support/wait-for.ts';
 
@@ -34,7 +38,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function start(storageOf: (bucketName: string) => Storage | undefined): Promise<void> {
+async function start(storageOf: OpenUploadsOptions['storageOf']): Promise<void> {
   openUploads = await createOpenUploads({
     stateDir: folder,
     storageOf,
@@ -138,6 +142,8 @@ test('an upload goes on that the journal cannot take, and is aborted like any ot
 
 describe('an upload that was aborted', () => {
   let asked: string[];
+  /** Of the calls that no request waits for. */
+  let attempts: number[];
   /** Fails in the attempts whose numbers, from 1, are given. */
   const failingIn = (...attempts: readonly number[]): Storage => ({
     ...storage,
@@ -153,10 +159,14 @@ describe('an upload that was aborted', () => {
   };
   beforeEach(() => {
     asked = [];
+    attempts = [];
   });
 
   async function abortOne(watched: Storage): Promise<string> {
-    await start(() => watched);
+    await start((_, attempt) => {
+      attempts.push(attempt);
+      return watched;
+    });
     const upload = await openUpload('a');
     const open = await openUploads.opened('uploads', upload, watched);
     expect(openUploads.journalEntries).toBe(1);
@@ -192,6 +202,8 @@ describe('an upload that was aborted', () => {
     await expect.poll(listJournal, { timeout: 8000 }).toEqual([]);
     expect(openUploads.abortsPending).toBe(0);
     expect(asked).toHaveLength(4);
+    // Once more is no other attempt of what has succeeded.
+    expect(attempts).toEqual([1, 2, 3]);
     expect(events).toEqual([`aborted ${uploadId}`, `abort failed ${uploadId}`, `abort failed ${uploadId}`]);
   });
 
@@ -214,6 +226,18 @@ describe('an upload that was aborted', () => {
     expect(await listJournal()).toEqual([]);
   });
 
+  test('that fails is attempted again, counted from the first that its request has made', async () => {
+    const watched = failingIn(1, 2);
+    await start((_, attempt) => {
+      attempts.push(attempt);
+      return watched;
+    });
+    const upload = await openUpload('a');
+    await (await openUploads.opened('uploads', upload, watched)).abort();
+    await expect.poll(listJournal, { timeout: 8000 }).toEqual([]);
+    expect(attempts).toEqual([2, 3]);
+  });
+
   test('stays in the journal when its first abort fails and the process stops', async () => {
     const watched = failingIn(1, 2, 3);
     await start(() => watched);
@@ -226,6 +250,19 @@ describe('an upload that was aborted', () => {
     await openUploads.sweep();
     expect(events.at(-1)).toBe(`swept ${upload.uploadId}`);
   });
+});
+
+test('a sweep knows how often earlier ones have attempted what they could not abort', async () => {
+  const upload = await openUpload('a');
+  await leave([upload]);
+  const attempts: number[] = [];
+  await start((_, attempt) => {
+    attempts.push(attempt);
+    return attempts.length < 3 ? undefined : storage;
+  });
+  for (const _ of [1, 2, 3]) await openUploads.sweep();
+  expect(attempts).toEqual([1, 2, 3]);
+  expect(events.at(-1)).toBe(`swept ${upload.uploadId}`);
 });
 
 test('an upload that is left only after the start is found by looking again', async () => {
