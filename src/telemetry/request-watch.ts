@@ -174,7 +174,7 @@ export class WatchedRequest implements RequestWatch, RequestInFlight, StorageWat
     this.#memoryWaitMs += end.memoryWaitMs;
     if (end.error === undefined) this.#storedBytes += end.bytes;
     this.#answer = end.answer ?? this.#answer;
-    if ('uploadId' in call.object) this.#uploadId = String(call.object.uploadId);
+    if ('uploadId' in call.object) this.#uploadId = call.object.uploadId;
     this.#uploadId ??= end.answer?.uploadId;
     if (end.firstBytesAtMs !== undefined) this.#firstByteMs ??= end.firstBytesAtMs - this.#startedAtMs;
     if (name === 'CreateMultipartUpload') this.#plan = 'multipart';

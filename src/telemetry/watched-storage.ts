@@ -26,7 +26,7 @@ export type StorageCallName =
 
 export interface StorageCall {
   readonly name: StorageCallName;
-  readonly object: ObjectAddress;
+  readonly object: ObjectAddress | UploadAddress;
   /** Of UploadPart. */
   readonly partNumber?: number;
   /** Of CompleteMultipartUpload. */

@@ -170,6 +170,30 @@ test('a large upload that the proxy cuts, and one that the client cuts and gives
   expect(await growth('mizuchi_upload_bytes_total', { bucket: 'uploads' })).toBe(12 * MiB + 4);
 });
 
+test('a client that did not see the answers: an upload that it completes or aborts again is one', async () => {
+  const create = async (key: string): Promise<string> => {
+    const { body } = await send('POST', `/uploads/${key}?uploads`, await as());
+    return `/uploads/${key}?uploadId=${/<UploadId>(?<id>[^<]+)/u.exec(body)?.groups?.['id']}`;
+  };
+  const completed = await create('completed-twice');
+  const part = await send('PUT', `${completed}&partNumber=1`, await as(), 'part');
+  const parts = `<Part><PartNumber>1</PartNumber><ETag>${String(part.headers.etag)}</ETag></Part>`;
+  const list = `<CompleteMultipartUpload>${parts}</CompleteMultipartUpload>`;
+  for (const _ of [1, 2]) expect((await send('POST', completed, await as(), list)).status).toBe(200);
+  const aborted = await create('aborted-twice');
+  for (const _ of [1, 2]) expect((await send('DELETE', aborted, await as())).status).toBe(204);
+  expect(await grown()).toEqual({
+    'uploads{uploads,CreateMultipartUpload,success}': 2,
+    'uploads{uploads,UploadPart,success}': 1,
+    'uploads{uploads,CompleteMultipartUpload,success}': 2,
+    'uploads{uploads,AbortMultipartUpload,success}': 2,
+    'auth_requests{uploads,jwt,success}': 7,
+    'multipart_uploads{uploads,started}': 2,
+    'multipart_uploads{uploads,completed}': 1,
+    'multipart_uploads{uploads,aborted}': 1,
+  });
+});
+
 test('tokens that are wrong, absent, paths that reach no bucket, and bodies that are not what they should be', async () => {
   const wrong = await as({}, 'another secret of more than 32 bytes!');
   for (const key of ['a', 'b']) expect((await send('PUT', `/uploads/${key}`, wrong, 'x')).status).toBe(401);

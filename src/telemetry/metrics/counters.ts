@@ -16,6 +16,7 @@ import {
   type CommonFigures,
   type Status,
 } from './bucket-figures.ts';
+import { EndedUploads } from './ended-uploads.ts';
 import type { Figure } from './families.ts';
 import { createMetricSet, readMetricSet, type MetricSet } from './metric-set.ts';
 import type { MetricSnapshot } from './snapshot.ts';
@@ -37,6 +38,7 @@ export class Counters implements Omit<Metrics, 'stop'> {
   readonly #buckets = new Map<string, BucketFigures>();
   readonly #nowhere: CommonFigures;
   readonly #inFlight = new SlotList<RequestInFlight>();
+  readonly #endedUploads = new EndedUploads();
   readonly #replaysRejected: Figure;
   readonly #journalFailures: Figure;
   readonly #auditLinesLost: Figure;
@@ -90,12 +92,14 @@ export class Counters implements Omit<Metrics, 'stop'> {
     const common = bucket ?? this.#nowhere;
     if (code === 'ClientGone') common.disconnects.value++;
     else if (code !== undefined) common.errors.of(code).value++;
-    if (bucket === undefined) return;
+    if (name === undefined || bucket === undefined) return;
     bucket.receivedBytes.value += figures.receivedBytes;
     if (outcome.authenticateMs !== undefined) this.#countAuthentication(bucket, outcome, outcome.authenticateMs);
     if (outcome.authorizeMs !== undefined) bucket.authz?.seconds.observe(outcome.authorizeMs);
     if (outcome.decision !== undefined) countDecision(bucket, outcome.decision);
     countUpload(bucket, outcome, figures);
+    if (outcome.operation?.name === 'AbortMultipartUpload' && code === undefined && figures.uploadId !== undefined)
+      this.#endUpload(name, figures.uploadId, 'aborted');
   }
 
   storageCallStarted(bucketName: string, { name }: StorageCall, body: BodyInFlight | undefined): number {
@@ -108,7 +112,7 @@ export class Counters implements Omit<Metrics, 'stop'> {
   storageCallEnded(
     started: number,
     bucketName: string,
-    { name, attempt }: StorageCall & { readonly attempt: number },
+    { name, attempt, object }: StorageCall & { readonly attempt: number },
     end: StorageCallEnd,
   ): void {
     const bucket = this.#buckets.get(bucketName);
@@ -131,7 +135,8 @@ export class Counters implements Omit<Metrics, 'stop'> {
     if (code !== undefined && !(name === 'AbortMultipartUpload' && code === 'NoSuchUpload'))
       bucket.callErrors.of(code).value++;
     else if (name === 'CreateMultipartUpload') bucket.multipart.started.value++;
-    else if (name === 'CompleteMultipartUpload') bucket.multipart.completed.value++;
+    else if (name === 'CompleteMultipartUpload' && 'uploadId' in object)
+      this.#endUpload(bucketName, object.uploadId, 'completed');
   }
 
   engineAsked(bucket: string, engine: string, durationMs: number, error: unknown): void {
@@ -161,9 +166,8 @@ export class Counters implements Omit<Metrics, 'stop'> {
     return this.#buckets.get(bucket)?.jwtCacheHits;
   }
 
-  aborted({ bucketName }: { readonly bucketName: string }): void {
-    const bucket = this.#buckets.get(bucketName);
-    if (bucket !== undefined) bucket.multipart.aborted.value++;
+  aborted({ bucketName, uploadId }: { readonly bucketName: string; readonly uploadId: string }): void {
+    this.#endUpload(bucketName, uploadId, 'aborted');
   }
 
   abortFailed({ bucketName }: { readonly bucketName: string }): void {
@@ -176,6 +180,11 @@ export class Counters implements Omit<Metrics, 'stop'> {
 
   journalFailed(): void {
     this.#journalFailures.value++;
+  }
+
+  #endUpload(bucketName: string, uploadId: string, status: 'completed' | 'aborted'): void {
+    const bucket = this.#buckets.get(bucketName);
+    if (bucket !== undefined && this.#endedUploads.add(bucketName, uploadId)) bucket.multipart[status].value++;
   }
 
   #countAuthentication(bucket: BucketFigures, outcome: Outcome, ms: number): void {
@@ -222,7 +231,6 @@ function countUpload(bucket: BucketFigures, outcome: Outcome, figures: RequestFi
   if (status === 'success') {
     upload.seconds.observe(outcome.durationMs, figures.traceId);
     if (name === 'PutObject' || name === 'UploadPart') bucket.uploadBytes.value += figures.storedBytes;
-    else if (name === 'AbortMultipartUpload') bucket.multipart.aborted.value++;
   }
   if (figures.firstByteMs !== undefined) bucket.firstByte.observe(figures.firstByteMs);
   // What was waited in calls to the backend was counted with each of them.

@@ -55,7 +55,7 @@ function uploadMetrics() {
     multipartUploads: counter({
       name: 'mizuchi_multipart_uploads_total',
       labels: ['bucket', 'status'],
-      help: 'Multipart uploads at the backend, those of clients and those that the proxy cuts itself: started, completed, aborted (with success), swept (left by a process that is no more, and aborted). What the proxy has aborted is aborted once more a second later: a process that ends before that has succeeded leaves it to be counted as swept too.',
+      help: 'Multipart uploads at the backend, those of clients and those that the proxy cuts itself: started, completed, aborted (with success), swept (left by a process that is no more, and aborted). What the proxy has aborted is aborted once more a second later: a process that ends before that has succeeded leaves it to be counted as swept too. One that a client completes or aborts again is counted once, as long as the same process is asked and remembers it (the last 10,000).',
     }),
     abortFailures: counter({
       name: 'mizuchi_multipart_abort_failures_total',

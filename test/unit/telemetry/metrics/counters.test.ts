@@ -128,6 +128,34 @@ test('what is left behind in a bucket that is configured no more is counted too'
   expect(counted('mizuchi_multipart_uploads_total', { status: 'swept' })).toEqual([2, 1]);
 });
 
+const object = { bucket, key: 'a' };
+
+test('an upload ends once, however often its client completes and aborts it', () => {
+  const counters = createCounters();
+  const complete = (uploadId: string): void => {
+    const call = { name: 'CompleteMultipartUpload', object: { ...object, uploadId }, attempt: 1 } as const;
+    counters.storageCallEnded(counters.storageCallStarted(bucket, call, undefined), bucket, call, end);
+  };
+  const abort = (uploadId: string, ended: Partial<Outcome> = {}): void =>
+    count(counters, { operation: { name: 'AbortMultipartUpload', uploadId }, ...ended }, { uploadId });
+  const ended = (): number[] =>
+    ['completed', 'aborted'].map((status) =>
+      valueOf(counters.read(), 'mizuchi_multipart_uploads_total', { bucket, status }),
+    );
+  for (const _ of [1, 2]) complete('a');
+  abort('a');
+  expect(ended()).toEqual([1, 0]);
+  // Refused, it has not ended.
+  abort('b', { code: 'AccessDenied', response: { status: 403, headers: [] } });
+  for (const _ of [1, 2]) abort('b');
+  expect(ended()).toEqual([1, 1]);
+  for (const uploadId of ['c', 'c', 'b']) counters.aborted({ bucketName: bucket, uploadId });
+  complete('d');
+  expect(ended()).toEqual([2, 2]);
+  const requests = { bucket, operation: 'AbortMultipartUpload', status: 'success' };
+  expect(valueOf(counters.read(), 'mizuchi_uploads_total', requests)).toBe(3);
+});
+
 test('keys are as old as those of the worker that had them last, unless that one is silent', async () => {
   const [idle, busy] = [createCounters(), createCounters()];
   await delay(50);
