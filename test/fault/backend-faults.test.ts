@@ -6,6 +6,7 @@ import type { BackendOperation, Fault, FaultyBackend, SeenRequest } from '../sup
 import { startFaultyBucket } from '../support/faulty-bucket.ts';
 import { prefix, type ProxiedBucket } from '../support/proxied-bucket.ts';
 import { createRandomBody, type RandomBody } from '../support/random-body.ts';
+import { waitUntilOpened } from '../support/scrape.ts';
 import { sendRequest, type Answer } from '../support/send-request.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -284,7 +285,7 @@ describe('one clear error, nothing left', () => {
 describe('a backend that is gone for good', () => {
   test('uploads under way and new ones fail, the proxy lives and is not ready', async () => {
     const dying = upload(createRandomBody('dying', 40 * MiB));
-    await waitFor(async () => (await bucket.stored.listOpenUploads(key)).length === 1);
+    await waitUntilOpened(bucket.proxy.metricsUrl, 1);
     backend.setFault(() => ({ kind: 'reset', afterBodyBytes: 0 }));
     expect((await dying).body).toMatch(/<Code>(InternalError|ServiceUnavailable)<\/Code>/u);
     expect((await upload(small)).body).toMatch(/<Code>(InternalError|ServiceUnavailable)<\/Code>/u);

@@ -10,6 +10,7 @@ import { bucketConfig, prefix, s3Config } from '../support/proxied-bucket.ts';
 import { openRawConnection, type RawConnection } from '../support/raw-connection.ts';
 import { createBucket, type BucketView } from '../support/s3-client.ts';
 import { encodeKey, sendRequest, type Answer } from '../support/send-request.ts';
+import { waitUntilOpened } from '../support/scrape.ts';
 import { createToken, startProxy, type RunningProxy } from '../support/start-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -59,7 +60,6 @@ async function beginUpload(proxy: RunningProxy, key: string): Promise<RawConnect
   const fields = ['Host: a', `Authorization: Bearer ${await createToken()}`, `Content-Length: ${30 * MiB}`];
   await connection.write(`PUT ${prefix}/${encodeKey(key)} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
   await connection.write(Buffer.alloc(12 * MiB, 1));
-  await waitFor(async () => (await stored.listOpenUploads(key)).length === 1);
   return connection;
 }
 
@@ -79,6 +79,7 @@ test('kill -9 in the middle of uploads: after a restart none dangles; a client t
   const part = await send(first, 'PUT', `partNumber=1&uploadId=${uploadId}`, 'part of the client');
   expect(part.status).toBe(200);
   const connections = await Promise.all(['crash/a', 'crash/b', 'crash/c d'].map((key) => beginUpload(first, key)));
+  await waitUntilOpened(first.metricsUrl, connections.length);
   await first.kill9();
   await Promise.all(connections.map((connection) => connection.closed));
   expect((await stored.listOpenUploads()).toSorted()).toEqual(['clients-own', 'crash/a', 'crash/b', 'crash/c d']);
@@ -97,6 +98,7 @@ test('kill -9 in the middle of uploads: after a restart none dangles; a client t
 test('an abort that could not be delivered before the end of the process is delivered by the next', async () => {
   const first = await start();
   const connection = await beginUpload(first, 'undelivered');
+  await waitUntilOpened(first.metricsUrl, 1);
   await network.setEnabled(false);
   connection.destroy();
   await first.waitUntilIdle();
@@ -111,6 +113,7 @@ test('an abort that could not be delivered before the end of the process is deli
 test('a process that lives keeps its uploads when another starts beside it on the same state', async () => {
   const first = await start();
   const connection = await beginUpload(first, 'alive');
+  await waitUntilOpened(first.metricsUrl, 1);
   const second = await start();
   await second.waitUntilIdle();
   await connection.write(Buffer.alloc(18 * MiB, 1));

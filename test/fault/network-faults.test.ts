@@ -4,6 +4,7 @@ import { startMinio } from '../servers/start-minio.ts';
 import { startToxiproxy, type Toxic, type ToxicProxy } from '../servers/start-toxiproxy.ts';
 import { startProxiedBucket, type ProxiedBucket } from '../support/proxied-bucket.ts';
 import { createRandomBody, type RandomBody } from '../support/random-body.ts';
+import { waitUntilOpened } from '../support/scrape.ts';
 import type { Answer } from '../support/send-request.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -73,7 +74,7 @@ test.each<readonly [string, Toxic]>([
   // Slow, so that it is still under way when the network fails.
   const slow = await network.addToxic({ type: 'bandwidth', stream: 'upstream', attributes: { rate: 3_000 } });
   const underWay = upload(createRandomBody('lost', 60 * MiB));
-  await waitFor(async () => (await bucket.stored.listOpenUploads(key)).length === 1);
+  await waitUntilOpened(bucket.proxy.metricsUrl, 1);
   const added = await network.addToxic(toxic);
   await expectFailed(underWay);
   expect(await bucket.stored.listKeys(key)).toEqual([]);
@@ -88,7 +89,7 @@ test.each<readonly [string, Toxic]>([
 test('gone and back in the middle of a multipart upload: its client is told, nothing is left', async () => {
   const slow = await network.addToxic({ type: 'bandwidth', stream: 'upstream', attributes: { rate: 3_000 } });
   const answer = upload(createRandomBody('gone', 60 * MiB));
-  await waitFor(async () => (await bucket.stored.listOpenUploads(key)).length === 1);
+  await waitUntilOpened(bucket.proxy.metricsUrl, 1);
   await network.setEnabled(false);
   expect((await answer).body).toMatch(/<Code>(InternalError|ServiceUnavailable)<\/Code>/u);
   await slow.remove();

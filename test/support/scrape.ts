@@ -1,6 +1,7 @@
 // One reading of a proxy's metrics, and what has changed between two.
 // Source: Prometheus, "Exposition formats", text format.
 import { sendRequest } from './send-request.ts';
+import { waitFor } from './wait-for.ts';
 
 export interface Sample {
   readonly name: string;
@@ -60,3 +61,10 @@ export function grownBetween(before: Scrape, after: Scrape): Record<string, numb
   });
   return Object.fromEntries(grown.filter(([, growth]) => growth !== 0));
 }
+
+/**
+ * Waits until the proxy knows of so many multipart uploads that it has opened: the backend knows of one before it has answered, and
+ * one whose answer is lost is nobody's.
+ */
+export const waitUntilOpened = (metricsUrl: string, uploads: number): Promise<void> =>
+  waitFor(async () => (await scrape(metricsUrl)).sum('mizuchi_multipart_uploads_open') >= uploads);
