@@ -169,7 +169,9 @@ describe('a provider that goes away', () => {
   let tokens: string[];
   beforeAll(async () => {
     idp = await startOidcProvider(key);
-    proxy = await startProxy({ config: { buckets: [bucketFor(idp, { max_stale_seconds: 600 })] } });
+    // No longer than a cool-down and a fetch: so a fetch that hangs ends long after the one before it has failed.
+    const times = { cache_ttl_seconds: 1, max_stale_seconds: 600 };
+    proxy = await startProxy({ config: { buckets: [bucketFor(idp, times)] } });
     tokens = await Promise.all(Array.from({ length: 20 }, () => idp.createToken(resource)));
   });
   afterAll(async () => {

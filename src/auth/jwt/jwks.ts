@@ -25,8 +25,9 @@ const refreshShare = 0.8;
  * By the age of the keys that are held:
  * - fresh, up to 80 % of the TTL: they are used.
  * - ageing, up to the TTL: they are used, and fetched meanwhile.
- * - old, past the TTL: who needs them waits for a fetch. When a fetch has failed within the last TTL, the provider is away:
- *   then they are used, and fetched meanwhile.
+ * - old, past the TTL: who needs them waits for a fetch, so that a key which is gone is good for no longer. When the last
+ *   fetch has failed, the provider is away until one succeeds, however long ago that was: then they are used, and fetched
+ *   meanwhile. Or every fetch from a provider that takes connections and never answers would have everybody wait.
  * - none, or past the longest time that they may be stale: who needs them waits for a fetch, and is refused if that fails.
  *
  * There is no timer: a fetch begins when somebody needs keys, and at the start. One runs at a time. After one that failed
@@ -36,12 +37,12 @@ const refreshShare = 0.8;
 export class Jwks<Keys extends KeySet> implements KeySource {
   readonly #options: JwksOptions<Keys>;
   readonly #nowMs: () => number;
-  /** While a failure is younger than this, the provider counts as away. */
-  readonly #awayMs: number;
   #keys: Keys | undefined;
   #fetchedAtMs = -Infinity;
   #failedAtMs = -Infinity;
   #failure: unknown;
+  /** Whether the last fetch that ended has failed. */
+  #isAway = false;
   /** When the last fetch for a key that was not there began. */
   #soughtAtMs = -Infinity;
   #pending: Promise<void> | undefined;
@@ -49,7 +50,6 @@ export class Jwks<Keys extends KeySet> implements KeySource {
   constructor(options: JwksOptions<Keys>) {
     this.#options = options;
     this.#nowMs = options.nowMs ?? (() => performance.now());
-    this.#awayMs = Math.max(options.cacheTtlMs, options.cooldownMs);
     this.#begin();
   }
 
@@ -59,8 +59,7 @@ export class Jwks<Keys extends KeySet> implements KeySource {
     const ageMs = now - this.#fetchedAtMs;
     if (ageMs < refreshShare * cacheTtlMs && ageMs < maxStaleMs) return this.#keys;
     if (this.#hasCooledDown(this.#failedAtMs, now)) this.#begin(trace);
-    const isAway = now - this.#failedAtMs < this.#awayMs;
-    return ageMs < maxStaleMs && (ageMs < cacheTtlMs || isAway) ? this.#keys : undefined;
+    return ageMs < maxStaleMs && (ageMs < cacheTtlMs || this.#isAway) ? this.#keys : undefined;
   }
 
   async load(trace?: CallTrace): Promise<Keys> {
@@ -97,9 +96,11 @@ export class Jwks<Keys extends KeySet> implements KeySource {
     try {
       this.#keys = await this.#options.fetch(this.#keys, trace);
       this.#fetchedAtMs = this.#nowMs();
+      this.#isAway = false;
     } catch (error) {
       this.#failedAtMs = this.#nowMs();
       this.#failure = error;
+      this.#isAway = true;
       this.#options.onFetchFailed?.(error);
     }
   }

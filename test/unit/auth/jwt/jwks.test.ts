@@ -186,20 +186,53 @@ describe('while the provider is away', () => {
     expect(jwks.current()).toBe(next);
   });
 
-  test('a failure of long ago says nothing of now: who asks then waits', async () => {
+  test('nobody waits for a fetch that gets no answer, however long it takes', async () => {
     const [keys, next] = [newKeys(), newKeys()];
-    const { jwks, pass, fail, answer } = await startWith(keys);
-    pass(cacheTtlMs);
+    const timeoutMs = 5000;
+    const { jwks, fetchCount, pass, fail, answer } = await startWith(keys, { cacheTtlMs: 5000 });
+    pass(5000);
     jwks.current();
+    pass(timeoutMs);
     await fail();
-    pass(cacheTtlMs - 1);
-    expect(jwks.current()).toBe(keys);
-    await fail();
-    pass(cacheTtlMs);
-    expect(jwks.current()).toBeUndefined();
-    const waiting = jwks.load();
+    for (let round = 2; round < 20; round++) {
+      pass(cooldownMs);
+      expect(jwks.current()).toBe(keys);
+      expect(fetchCount()).toBe(1 + round);
+      for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += 1000) {
+        expect(await stateOf(jwks.load())).toBe(keys);
+        pass(1000);
+      }
+      expect(fetchCount()).toBe(1 + round);
+      await fail();
+    }
+    pass(cooldownMs);
+    jwks.current();
     await answer(next);
-    expect(await waiting).toBe(next);
+    expect(jwks.current()).toBe(next);
+    // It is back: past the TTL they are waited for as before.
+    pass(5000);
+    expect(jwks.current()).toBeUndefined();
+  });
+
+  test('who asks seldom does not wait either: only for the first fetch that fails', async () => {
+    const [keys, next] = [newKeys(), newKeys()];
+    const { jwks, fetchCount, pass, fail, answer } = await startWith(keys);
+    pass(2 * cacheTtlMs);
+    const first = jwks.load();
+    expect(await stateOf(first)).toBe('pending');
+    await fail();
+    expect(await first).toBe(keys);
+    for (let count = 3; count < 6; count++) {
+      pass(2 * cacheTtlMs);
+      expect(await stateOf(jwks.load())).toBe(keys);
+      expect(fetchCount()).toBe(count);
+      await fail();
+    }
+    // The one who finds it back is served by the old keys, and has new ones fetched for all who come after.
+    pass(2 * cacheTtlMs);
+    expect(await stateOf(jwks.load())).toBe(keys);
+    await answer(next);
+    expect(jwks.current()).toBe(next);
   });
 
   test('a cool-down longer than the TTL does not take the keys away', async () => {
