@@ -33,6 +33,8 @@ export interface AuthServices {
   readonly watchFetch?: WatchFetch | undefined;
   /** The keys of a bucket's identity provider could not be fetched: called at most once in each cool-down. */
   readonly onFetchFailed?: (error: unknown) => void;
+  /** They were fetched, and none can be used, so every token is refused: called once for each such set. */
+  readonly onNoUsableKey?: () => void;
   /** Counts tokens that were found good before, and so are believed. */
   readonly cacheHits?: HitCounter | undefined;
 }

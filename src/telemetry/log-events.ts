@@ -6,11 +6,16 @@ import type { Log } from '../log.ts';
 import type { OpenUploadsEvents } from '../upload/open-uploads/open-uploads.ts';
 import { saySeldom, type SeldomSaid } from './say-seldom.ts';
 
-export function logAuthentication(log: Log, bucket: string): Pick<AuthServices, 'onMismatch' | 'onFetchFailed'> {
+export function logAuthentication(
+  log: Log,
+  bucket: string,
+): Pick<AuthServices, 'onMismatch' | 'onFetchFailed' | 'onNoUsableKey'> {
   return {
     onMismatch: (details) => log.debug({ bucket, ...details }, 'a signature did not match; this is what was expected'),
     onFetchFailed: (error) =>
       log.warn({ bucket, err: error }, 'the keys of the identity provider could not be fetched'),
+    onNoUsableKey: () =>
+      log.warn({ bucket }, 'the identity provider has no key for auth.jwt.algorithms, so every token is refused'),
   };
 }
 

@@ -146,6 +146,18 @@ describe('a provider that is there', () => {
     expect((await put(proxy, 'old', tokens.at(-1) ?? '')).status).toBe(200);
   });
 
+  test('a key is gone too when the provider has none of use in its place, and the log says so', async () => {
+    await delay(cooldownSeconds * 1000);
+    await idp.setKeys(first);
+    const token = await idp.createToken(resource);
+    expect((await put(proxy, 'good', token)).status).toBe(200);
+    await idp.setKeys(createSigningKey('elsewhere', 'ES384'));
+    // The TTL and one fetch.
+    await delay(2500);
+    expect((await put(proxy, 'old', token)).status).toBe(401);
+    await waitFor(async () => proxy.logs().includes('the identity provider has no key for auth.jwt.algorithms'));
+  });
+
   test('keys that nobody has are refused, while others go on', async () => {
     await delay(cooldownSeconds * 1000);
     await idp.setKeys(first);

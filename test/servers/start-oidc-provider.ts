@@ -27,11 +27,11 @@ export interface OidcProvider {
 const client = { client_id: 'uploader', client_secret: 'a-secret-of-the-uploader-and-the-provider' };
 
 /** A new private key with a `kid`. */
-export function createSigningKey(kid: string, kind: 'RS256' | 'ES256' = 'RS256'): JWK {
+export function createSigningKey(kid: string, kind: 'RS256' | 'ES256' | 'ES384' = 'RS256'): JWK {
   const { privateKey } =
     kind === 'RS256'
       ? generateKeyPairSync('rsa', { modulusLength: 2048 })
-      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      : generateKeyPairSync('ec', { namedCurve: kind === 'ES256' ? 'P-256' : 'P-384' });
   return { ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', alg: kind };
 }
 

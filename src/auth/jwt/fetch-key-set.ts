@@ -9,20 +9,23 @@ const maxBytes = 1024 * 1024;
 export interface FetchedKeySet extends KeySet {
   /** As it was received. */
   readonly text: string;
+  /** Whether a token can be verified with one of its keys. */
+  readonly isUsable: boolean;
 }
 
 export interface KeySetRequest {
   readonly url: string;
   /** For the whole answer. */
   readonly timeoutMs: number;
-  /** `alg` values of which the set must have a key for one. */
+  /** `alg` values that tokens may have. */
   readonly algorithms: readonly string[];
   readonly trace?: CallTrace | undefined;
 }
 
 /**
+ * A set is what the provider says, also when none of its keys is of use here: those that are no longer in it were taken back.
  * @param previous returned again when nothing has changed.
- * @throws Error for whatever goes wrong on the way, and for anything but a JWK set with a usable key.
+ * @throws Error for whatever goes wrong on the way, and for anything but a JWK set.
  */
 export async function fetchKeySet(
   { url, timeoutMs, algorithms, trace }: KeySetRequest,
@@ -42,8 +45,7 @@ export async function fetchKeySet(
   const text = await readText(response);
   if (text === previous?.text) return previous;
   const find = createLocalJWKSet(JSON.parse(text) as JSONWebKeySet);
-  if (!(await hasUsableKey(find, algorithms))) throw new Error(`the JWK set has no key for ${algorithms.join(', ')}`);
-  return { text, find };
+  return { text, find, isUsable: await hasUsableKey(find, algorithms) };
 }
 
 async function readText(response: Response): Promise<string> {

@@ -21,6 +21,8 @@ export type JwtVerifier = (token: string, trace?: CallTrace) => Promise<JwtPrinc
 export interface JwtVerifierOptions {
   /** The identity provider's keys could not be fetched: called at most once in each cool-down. */
   readonly onFetchFailed?: ((error: unknown) => void) | undefined;
+  /** The keys were fetched, and none is of use: called once for each such set. */
+  readonly onNoUsableKey?: (() => void) | undefined;
   readonly watchFetch?: WatchFetch | undefined;
   readonly cacheHits?: HitCounter | undefined;
 }
@@ -83,7 +85,7 @@ export function createJwtVerifier(config: JwtConfig, services: JwtVerifierOption
 function createJwks(
   { url, timeoutMs, ...times }: JwksConfig,
   algorithms: readonly string[],
-  { onFetchFailed, watchFetch = (fetch) => fetch() }: JwtVerifierOptions,
+  { onFetchFailed, onNoUsableKey, watchFetch = (fetch) => fetch() }: JwtVerifierOptions,
 ): KeySource {
   const { protocol, username, password } = new URL(url);
   // A name and password would stand in every error that fetch makes, and fetch takes none.
@@ -92,8 +94,11 @@ function createJwks(
   }
   return new Jwks<FetchedKeySet>({
     ...times,
-    fetch: (previous, cause) =>
-      watchFetch((trace) => fetchKeySet({ url, timeoutMs, algorithms, trace }, previous), cause),
+    fetch: async (previous, cause) => {
+      const keys = await watchFetch((trace) => fetchKeySet({ url, timeoutMs, algorithms, trace }, previous), cause);
+      if (keys !== previous && !keys.isUsable) onNoUsableKey?.();
+      return keys;
+    },
     onFetchFailed,
   });
 }

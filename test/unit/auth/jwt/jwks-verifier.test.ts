@@ -224,6 +224,29 @@ describe('keys that change', () => {
     expect(await verify(second)).toMatchObject({ subject: 'alice' });
   });
 
+  test.each<[string, JWK[]]>([
+    ['no key', []],
+    ['keys of other algorithms', [jwkOf(keyPair('RS256').publicKey, { kid: 'one', alg: 'PS256' })]],
+  ])('the same where the provider has %s any more: it says so once, until it has one', async (_, others) => {
+    server.serve(oneJwk);
+    const [onNoUsableKey, onFetchFailed] = [vi.fn<() => void>(), vi.fn<(error: unknown) => void>()];
+    const verify = verifier({}, { onNoUsableKey, onFetchFailed });
+    const token = await byOne();
+    await verify(token);
+    server.serve(...others);
+    for (let turn = 0; turn < 3; turn++) {
+      pass(times.cacheTtlMs);
+      expect(await seenOf(verify(token))).toEqual(badToken);
+      expect(await seenOf(verify(await byOne()))).toEqual(badToken);
+    }
+    expect(onNoUsableKey).toHaveBeenCalledOnce();
+    server.serve(oneJwk);
+    pass(times.cooldownMs);
+    expect(await verify(token)).toMatchObject({ subject: 'alice' });
+    expect(onNoUsableKey).toHaveBeenCalledOnce();
+    expect(onFetchFailed).not.toHaveBeenCalled();
+  });
+
   test('keys that stay leave what was found good as it was', async () => {
     server.serve(oneJwk);
     const verify = verifier();
