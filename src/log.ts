@@ -48,6 +48,12 @@ export function toLog(log: pino.Logger, { keys }: Pick<LoggingConfig, 'keys'>): 
 
 const isLog = (log: pino.Logger): log is Log => 'writeEntry' in log;
 
+/** As warnings, at every level but silent: who asks for faults alone must still learn that a bucket is open to everybody. */
+export function sayAloud(log: pino.Logger, sentences: readonly string[]): void {
+  const aloud = log.level === 'silent' ? log : log.child({}, { level: 'warn' });
+  for (const sentence of sentences) aloud.warn(sentence);
+}
+
 /** From debug to the configured level and back; where that says as much as debug, info is the other one. */
 export function toggleLevel(log: Log, configured: LoggingConfig['level']): void {
   const other = configured === 'debug' || configured === 'trace' ? 'info' : 'debug';

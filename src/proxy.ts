@@ -15,7 +15,7 @@ import { createCorsPolicy } from './cors.ts';
 import { S3Error } from './errors.ts';
 import { createForwardedReader } from './forwarded.ts';
 import { createRefusal, createRequestHandler, type Bucket, type HandlerOptions } from './handle-request.ts';
-import { toLog, type Log } from './log.ts';
+import { sayAloud, toLog, type Log } from './log.ts';
 import { requireNode } from './node-version.ts';
 import { nameBackend } from './routing/name-backend.ts';
 import { createAddressParser, createBucketFinder } from './routing/parse-address.ts';
@@ -163,7 +163,7 @@ async function start(
     handle: createRequestHandler(handlerOptions),
     refuse: createRefusal(handlerOptions),
   });
-  for (const notice of config.notices) log.warn(notice);
+  sayAloud(log, config.notices);
   void openUploads.sweep();
   const backends = buckets.flatMap(({ config: bucket, served }) =>
     readinessOf(bucket, served.storage).map((one) => ({ storage: bucket.storage, ...one })),

@@ -140,9 +140,15 @@ describe('settings that do not exist', () => {
   });
 });
 
-test('authentication that is switched off is said aloud at start', async () => {
+test.each<[level: string, times: number]>([
+  ['info', 1],
+  ['error', 1],
+  ['fatal', 1],
+  ['silent', 0],
+])('authentication that is switched off is said aloud at start: at level %s %d times', async (level, times) => {
   const proxy = await startProxy({
     config: {
+      logging: { level, format: 'json' },
       buckets: [
         bucket('open', { auth: { enabled: false } }),
         bucket('closed', { auth: { jwt: { secret: jwtSecret } } }),
@@ -154,8 +160,11 @@ test('authentication that is switched off is said aloud at start', async () => {
     .logs()
     .split('\n')
     .filter((line) => line.includes('auth.enabled is false'));
-  expect(said).toHaveLength(1);
-  expect(JSON.parse(said[0] ?? '')).toMatchObject({ level: 40, msg: expect.stringContaining('bucket open') });
+  expect(said).toHaveLength(times);
+  const msg = expect.stringContaining('bucket open') as string;
+  for (const line of said) expect(JSON.parse(line)).toMatchObject({ level: 40, msg });
+  // The level is as it was for everything else.
+  if (level !== 'info') expect(proxy.logs().split('\n')).toHaveLength(times + 1);
   await proxy.stop();
 });
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LoggingConfig } from '../../../../src/config/config.ts';
 import { LineWriter } from '../../../../src/line-writer.ts';
-import { createLog, toggleLevel, type Log } from '../../../../src/log.ts';
+import { createLog, sayAloud, toggleLevel, type Log } from '../../../../src/log.ts';
 
 const terminal = vi.hoisted(() => ({ isThere: false }));
 vi.mock(import('node:tty'), async (original) => ({ ...(await original()), isatty: () => terminal.isThere }));
@@ -119,6 +119,18 @@ describe('the level', () => {
       expect(entries().at(-1)).toMatchObject({ msg: 'log level changed', to });
     }
   });
+});
+
+test('what is said aloud is held back by no level but silent, and is a line like any other', () => {
+  for (const level of ['trace', 'info', 'warn', 'error', 'fatal', 'silent'] as const) {
+    const log = logAt(level);
+    sayAloud(log, ['one', 'two']);
+    expect(log.level).toBe(level);
+  }
+  const line = (msg: string) => ({ level: 40, time: expect.stringMatching(/^\d{4}-.*Z$/u) as string, msg });
+  expect(entries()).toEqual(Array.from({ length: 5 }, () => [line('one'), line('two')]).flat());
+  sayAloud(logAt('error', 'pretty'), ['one']);
+  expect(text().split('\n')[10]).toMatch(/^\d\d:\d\d:\d\d WARN {2}one$/u);
 });
 
 test('an entry that is JSON already has time and level like any other, and is shown to people like any other', () => {
