@@ -17,6 +17,7 @@ import {
 import { startChunkSignatures } from './chunk-signatures.ts';
 import { hoistParameters, refuseParameters } from './hoist-parameters.ts';
 import { isSameSignature } from './is-same-signature.ts';
+import { maskSecrets } from './mask-secrets.ts';
 import { badParameters, malformedHeader, type PresentedSignature } from './read-signature.ts';
 import { createSigningKeys, type SigningKey } from './signing-keys.ts';
 import { fromHttpDate, parseTimestamp } from './timestamp.ts';
@@ -199,21 +200,4 @@ function refuseUnsignedPayload(payloadHash: string): void {
   throw new S3Error('AccessDenied', {
     detail: 'This bucket takes only bodies that are signed: send their SHA-256, or signed chunks.',
   });
-}
-
-/** Fields and parameters that hold no credential; one that is not known here may be anybody's. With an `uploadId` an upload can be gone on with. */
-const harmlessFields =
-  /^(?:host|date|range|expect|accept.*|user-agent|cache-control|expires|if-.*|content-.*|amz-sdk-.*|x-amz-(?!security-token$|.*customer-key$).*)$/;
-const harmlessParameters =
-  /^(?:uploads|partNumber|x-id|versionId|location|max-parts|part-number-marker|x-amz-(?!security-token$|.*customer-key$).*)$/i;
-const mask = '***';
-
-function maskSecrets(canonical: CanonicalRequest): CanonicalRequest {
-  const fields = new Map(canonical.fields);
-  for (const name of fields.keys()) if (!harmlessFields.test(name)) fields.set(name, mask);
-  const parameters = canonical.query.split('&').map((piece) => {
-    const [name = ''] = piece.split('=', 1);
-    return name === '' || harmlessParameters.test(name) ? piece : `${name}=${mask}`;
-  });
-  return { ...canonical, fields, query: parameters.join('&') };
 }

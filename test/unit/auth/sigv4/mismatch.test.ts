@@ -55,22 +55,41 @@ describe('a mismatch', () => {
       'amz-sdk-request': 'attempt=1',
       'content-type': 'text/plain',
       'if-none-match': 'x',
-      'x-amz-server-side-encryption-customer-key-md5': 'x',
+      'x-amz-checksum-crc32': 'AAAAAA==',
+      'x-amz-server-side-encryption-customer-algorithm': 'AES256',
+      'x-amz-tagging': 'a=b',
     };
-    const masked = { 'host-token': 'the-first', 'my-host': 'the-second' };
+    const masked = {
+      'accept-token': 'secret',
+      'content-token': 'secret',
+      'host-token': 'secret',
+      'if-token': 'secret',
+      'my-host': 'secret',
+      'x-amz-copy-source-server-side-encryption-customer-key': 'secret',
+      'x-amz-copy-source-server-side-encryption-customer-key-md5': 'secret',
+      'x-amz-meta-password': 'secret',
+      'x-amz-mfa': 'secret 123456',
+      'x-amz-of-the-future': 'secret',
+      'x-amz-s3session-token': 'secret',
+      'x-amz-server-side-encryption-context': 'secret',
+      'x-amz-server-side-encryption-customer-key': 'secret',
+      'x-amz-server-side-encryption-customer-key-md5': 'secret',
+    };
     const fields = { 'x-amz-security-token': sessionToken, ...shown, ...masked };
     expect(await codeOf(loud({ ...signedByHeader({ fields }), method: 'POST' }))).toBe('SignatureDoesNotMatch');
     const ofHeader = onMismatch.mock.calls[0]?.[0].canonicalRequest;
     for (const [name, value] of Object.entries(shown)) expect(ofHeader).toContain(`\n${name}:${value}\n`);
     for (const name of Object.keys(masked)) expect(ofHeader).toContain(`\n${name}:***\n`);
+    expect(ofHeader).not.toContain('secret');
 
-    const plain = ['x-amz-server-side-encryption-customer-key-md5=x', 'x-id=PutObject'];
-    const rawQuery = `my-x-id=the-first&${plain.join('&')}&x-id-token=the-second`;
+    const plain = ['X-Amz-Content-Sha256=UNSIGNED-PAYLOAD', 'x-amz-storage-class=STANDARD', 'x-id=PutObject'];
+    const rawQuery = `my-x-id=the-first&${plain.join('&')}&x-amz-s3session-token=the-third&x-id-token=the-second`;
     expect(await codeOf(loud({ ...signedByQuery({ rawQuery, sessionToken }), method: 'POST' }))).toBe(
       'SignatureDoesNotMatch',
     );
     const ofQuery = onMismatch.mock.calls[1]?.[0].canonicalRequest.split('\n')[2]?.split('&');
-    expect(ofQuery).toEqual(expect.arrayContaining(['my-x-id=***', 'x-id-token=***', ...plain]));
+    const unknown = ['my-x-id=***', 'x-amz-s3session-token=***', 'x-id-token=***'];
+    expect(ofQuery).toEqual(expect.arrayContaining([...unknown, ...plain]));
   });
 
   test('of a part without its upload id, with which anybody could go on with the upload', async () => {
@@ -85,9 +104,12 @@ describe('a mismatch', () => {
     const request = signedByQuery({ rawQuery, sessionToken });
     expect(await codeOf(loud({ ...request, method: 'POST' }))).toBe('SignatureDoesNotMatch');
     const canonicalRequest = onMismatch.mock.calls[0]?.[0].canonicalRequest;
+    expect(canonicalRequest).toContain(
+      '\nX-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=***%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=',
+    );
     expect(canonicalRequest).toContain('&X-Amz-Security-Token=***&');
     expect(canonicalRequest).toContain('&x-amz-server-side-encryption-customer-key=***\n');
-    for (const secret of [sessionToken, 'the-customer-key', secretKey, /Signature=[0-9a-f]/]) {
+    for (const secret of [sessionToken, 'the-customer-key', accessKey, secretKey, /Signature=[0-9a-f]/]) {
       expect(canonicalRequest).not.toMatch(secret);
     }
   });
