@@ -9,8 +9,17 @@ import { isKeyDocument } from './is-key-document.ts';
 import { isMapping } from './rules-between-values.ts';
 import { flag, number, seconds, text, textWithout } from './scalars.ts';
 
+const rounded = `must lie between -${Number.MAX_SAFE_INTEGER} and ${Number.MAX_SAFE_INTEGER}: others are rounded`;
+
+/** Beyond that several whole numbers are one here, and a rule for one of them would let in those beside it. */
+const isExact = (value: unknown): boolean => typeof value !== 'number' || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+
 const claimValue = () =>
-  z.union([z.string(), z.number(), z.boolean()], { error: 'must be text, a number or a boolean' });
+  z
+    .union([z.string(), z.number(), z.boolean()], { error: 'must be text, a number or a boolean' })
+    .refine(isExact, { error: `${rounded}; have the claim be text, and compare it as text` });
+
+const claimBound = () => number().refine(isExact, { error: rounded });
 
 const claimOperators = ['equals', 'contains', 'in', 'matches', 'gt', 'lt', 'exists'] as const;
 
@@ -21,8 +30,8 @@ const claimRule = z
     contains: claimValue().optional(),
     in: z.array(claimValue()).min(1).optional(),
     matches: textWithout(findPatternFault).optional(),
-    gt: number().optional(),
-    lt: number().optional(),
+    gt: claimBound().optional(),
+    lt: claimBound().optional(),
     exists: flag().optional(),
   })
   .superRefine(

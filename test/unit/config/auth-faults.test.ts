@@ -39,6 +39,10 @@ describe('jwt', () => {
     [`secret: ${secret}, algorithm: HS256`],
     [`secret: ${secret.repeat(2)}, algorithms: [HS256, HS384, HS512]`],
     [`${jwksUrl}, algorithms: [RS256, PS512, ES384, EdDSA]`],
+    [
+      `secret: ${secret}, claims: [{ claim: a, equals: 9007199254740991, contains: 0.1, in: [-9007199254740991, 2.5] }]`,
+    ],
+    [`secret: ${secret}, claims: [{ claim: a, equals: "9007199254740993", gt: 0.5, lt: 9007199254740991 }]`],
     [`public_key: ${p256}, algorithm: ES256`],
   ])('{ %s } is sound', (settings) => {
     expect(jwtFaults(settings)).toEqual([]);
@@ -59,6 +63,7 @@ describe('jwt', () => {
     }
   });
 
+  const rounded = 'must lie between -9007199254740991 and 9007199254740991: others are rounded';
   const oneKey = 'needs exactly one of secret, public_key and jwks_url';
   const known = expect.stringContaining('must be one of HS256');
   test.each([
@@ -119,6 +124,17 @@ describe('jwt', () => {
     ],
     [`secret: ${secret}, claims: [{ claim: a, matches: "(" }]`, '.claims[0].matches', expect.anything()],
     [`secret: ${secret}, claims: [{ claim: a, gt: high }]`, '.claims[0].gt', expect.anything()],
+    ...['9007199254740992', '9007199254740993', '-9007199254740993', '1e22'].flatMap(
+      (unsafe): [string, string, string][] => [
+        ...['equals: N', 'contains: N', 'in: [1, N]'].map((rule): [string, string, string] => [
+          `secret: ${secret}, claims: [{ claim: a, ${rule.replace('N', unsafe)} }]`,
+          `.claims[0].${rule.startsWith('in') ? 'in[1]' : rule.slice(0, -3)}`,
+          `${rounded}; have the claim be text, and compare it as text`,
+        ]),
+        [`secret: ${secret}, claims: [{ claim: a, gt: ${unsafe} }]`, '.claims[0].gt', rounded],
+        [`secret: ${secret}, claims: [{ claim: a, lt: ${unsafe} }]`, '.claims[0].lt', rounded],
+      ],
+    ),
     [`secret: ${secret}, claims: [{ claim: a, equal: b }]`, '.claims[0].equal', 'unknown key; did you mean equals?'],
   ])('{ %s }: %s', (settings, path, message) => {
     expect(jwtFaults(settings)).toContainEqual([path, message]);

@@ -93,6 +93,21 @@ describe('contains', () => {
   });
 });
 
+// A token's numbers are rounded too, but in their order, and safe ones not at all: so no other becomes one that a rule may hold.
+test('whole numbers that are rounded are no others that are not', () => {
+  const [most, least] = [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER];
+  for (const value of ['9007199254740992', '9007199254740993', '9007199254740994', '1e300']) {
+    for (const rule of [{ equals: most }, { in: [most] }, { lt: most }]) expect(ofValue(rule, value)).toBe(false);
+    expect(ofValue({ contains: most }, `[${value}]`)).toBe(false);
+    expect(ofValue({ gt: most }, value)).toBe(true);
+    for (const rule of [{ equals: least }, { in: [least] }, { gt: least }])
+      expect(ofValue(rule, `-${value}`)).toBe(false);
+    expect(ofValue({ contains: least }, `[-${value}]`)).toBe(false);
+    expect(ofValue({ lt: least }, `-${value}`)).toBe(true);
+  }
+  for (const rule of [{ gt: most }, { lt: most }]) expect(ofValue(rule, String(most))).toBe(false);
+});
+
 describe('matches', () => {
   test.each([
     ['a+', '"aaa"', true],
