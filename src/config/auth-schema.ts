@@ -58,10 +58,17 @@ function findQueryNameFault(name: string): string | undefined {
 function findHeaderNameFault(name: string): string | undefined {
   if (name.toLowerCase() === 'authorization') return 'must not be Authorization: use bearer';
   const isTaken =
-    /^(?:x-amz-.*|content-.*|if-.*|x-forwarded-.*|access-control-.*|accept.*|host|cookie|origin|referer|date|range|expect|expires|cache-control|user-agent|connection|transfer-encoding|te|trailer|upgrade|traceparent|tracestate)$/i.test(
+    /^(?:x-amz-.*|content-.*|if-.*|access-control-.*|accept.*|host|cookie|origin|referer|date|range|expect|expires|cache-control|user-agent|connection|transfer-encoding|te|trailer|upgrade|traceparent|tracestate)$/i.test(
       name,
     );
-  return isTaken ? 'must not be a name that S3 or HTTP uses' : undefined;
+  return isTaken || isOfProxies(name) ? 'must not be a name that S3 or HTTP uses' : undefined;
+}
+
+/** By such fields proxies say who asks, and how. X-Forwarded-Access-Token is none of them: it holds the provider's token. */
+function isOfProxies(name: string): boolean {
+  return /^x-forwarded-(?:by|client-.*|email|for|groups|host|method|path|port|preferred-username|prefix|proto|protocol|scheme|server|ssl|tls-.*|uri|url|user)$/i.test(
+    name,
+  );
 }
 
 const tokenSource = z.discriminatedUnion(

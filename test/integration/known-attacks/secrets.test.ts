@@ -95,6 +95,8 @@ async function start(level: string): Promise<RunningProxy> {
   const token_sources = [
     { type: 'bearer' },
     { type: 'header', name: 'X-Auth-Token' },
+    // In which oauth2-proxy passes the provider's token on.
+    { type: 'header', name: 'X-Forwarded-Access-Token' },
     { type: 'cookie', name: 'session' },
     { type: 'query', name: 'token' },
   ];
@@ -307,6 +309,8 @@ async function sendByToken(load: Load, good: string, bad: readonly string[]): Pr
   await Promise.all([
     ...buckets.map((bucket) => load.sendAll(bucket, bearer(good))),
     load.sendAll('tokens', { 'x-auth-token': good }),
+    load.sendAll('tokens', { 'x-forwarded-access-token': good }),
+    load.sendAll('files', { 'x-forwarded-access-token': good }),
     load.sendAll('tokens', { cookie: `session=${good}; other=${plant('another cookie')}` }),
     load.sendAll('tokens', {}, `token=${good}`),
     load.sendAll('bearers', {}, `token=${good}&password=${plant('another parameter')}`),
@@ -320,6 +324,7 @@ async function sendByToken(load: Load, good: string, bad: readonly string[]): Pr
       load.send({ path: `/tokens/${key}?token=${token}` }),
       load.send({ path: `/bearers/${key}?token=${token}` }),
       load.send({ path: `/tokens/${key}`, headers: { 'x-auth-token': token } }),
+      load.send({ path: `/tokens/${key}`, headers: { 'x-forwarded-access-token': token } }),
       load.send({ path: `/tokens/${key}`, headers: { cookie: `session=${token}` } }),
       load.send({ path: `/tokens/${key}`, headers: { authorization: `${token} ${token}` } }),
     ]);
@@ -447,6 +452,6 @@ describe.each(['trace', 'info'])('at level %s', (level) => {
     );
     expect(credentials.length).toBeGreaterThan(50);
     expect(credentials.filter(([, text]) => heads.includes(text))).toEqual([]);
-    expect(heads).not.toMatch(/^(?:cookie|x-auth-token): /imu);
+    expect(heads).not.toMatch(/^(?:cookie|x-auth-token|x-forwarded-access-token): /imu);
   });
 });

@@ -48,11 +48,41 @@ describe('jwt', () => {
     expect(jwtFaults(settings)).toEqual([]);
   });
 
-  test.each(['X-Amz-Meta-Token', 'host', 'Cookie', 'Content-Type', 'If-Match', 'cache-control', 'Date', 'traceparent'])(
-    'a token cannot be in the field %s',
+  const inField = (name: string) => `secret: ${secret}, token_sources: [{ type: header, name: ${name} }]`;
+  const ofProxies = [
+    'For',
+    'Host',
+    'Proto',
+    'Port',
+    'Server',
+    'By',
+    'Scheme',
+    'Ssl',
+    'Prefix',
+    'Uri',
+    'Method',
+    'User',
+  ];
+
+  test.each([
+    'X-Amz-Meta-Token',
+    'host',
+    'Cookie',
+    'Content-Type',
+    'If-Match',
+    'cache-control',
+    'Date',
+    'traceparent',
+    ...[...ofProxies, 'Client-Cert', 'Tls-Client-Cert-Info', 'Email'].map((name) => `X-Forwarded-${name}`),
+    'x-forwarded-for',
+  ])('a token cannot be in the field %s', (name) => {
+    expect(jwtFaults(inField(name))).toEqual([['.token_sources[0].name', 'must not be a name that S3 or HTTP uses']]);
+  });
+
+  test.each(['X-Forwarded-Access-Token', 'X-Auth-Request-Access-Token', 'X-Forwarded-Id-Token', 'X-Auth-Token'])(
+    'a token can be in the field %s',
     (name) => {
-      const sources = `secret: ${secret}, token_sources: [{ type: header, name: ${name} }]`;
-      expect(jwtFaults(sources)).toEqual([['.token_sources[0].name', 'must not be a name that S3 or HTTP uses']]);
+      expect(jwtFaults(inField(name))).toEqual([]);
     },
   );
 
