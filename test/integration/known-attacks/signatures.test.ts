@@ -23,6 +23,7 @@ beforeAll(async () => {
       const store = { ...s3, bucket: 'store-of-mixed' };
       return [
         { name: 'anywhere', s3: store, auth: { jwt: { ...jwt, token_sources }, sigv4 } },
+        { name: 'visited', s3: store, auth: { jwt: { ...jwt, token_sources } } },
         { name: 'twin', s3: store, auth: { sigv4: { ...sigv4, secret_key: 'another-secret-for-the-same-key' } } },
         { name: 'once', s3: store, auth: { sigv4: { ...sigv4, reject_replays: true } } },
         { name: 'team-*', s3: store, auth: { sigv4 } },
@@ -129,6 +130,12 @@ test('a credential of a kind that the bucket does not take is none', async () =>
     const answer = await buckets.send(credential, { method: 'PUT', path: '/tokens/key' });
     expect([answer.status, answeredCode(answer)]).toEqual([401, 'Unauthorized']);
   }
+  // Nor does it stand in the way of one that the bucket takes.
+  const cookie = `session=${bearer.slice('Bearer '.length)}`;
+  for (const authorization of ['Basic YTpi', sign('/visited/key')['authorization'] ?? '']) {
+    await seeTaken('/visited/key', { cookie, authorization });
+  }
+  await seeTaken('/anywhere/key', { cookie, authorization: 'Basic YTpi' });
   for (const path of ['/tokens/key', '/mixed/key', '/signed/key']) {
     const { status, headers } = await send(path);
     expect([path, status]).toEqual([path, path === '/signed/key' ? 403 : 401]);
