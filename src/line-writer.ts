@@ -2,6 +2,7 @@
 import cluster from 'node:cluster';
 import { fstatSync, write, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { openNonblocking } from './open-nonblocking.ts';
 
 export interface LineWriterOptions {
   readonly fd: number;
@@ -14,8 +15,8 @@ export interface LineWriterOptions {
 /** Of one write: a write costs tens of microseconds, for the thread that makes it must be woken, and wakes this one. */
 const fileBlockBytes = 65_536;
 /**
- * To anything but a file: the end of the process may write while a write is under way, and in a full pipe the two would mix.
- * That was seen with 64 KiB, and not with what fills a quarter of a pipe.
+ * To anything but a file: where writes wait, the end of the process may write while one is under way, and in a full pipe the
+ * two would mix. That was seen with 64 KiB, and not with what fills a quarter of a pipe.
  */
 const pipeBlockBytes = 16_384;
 /** Up to PIPE_BUF bytes are never mixed with what other processes write to the same pipe (pipe(7)). */
@@ -24,13 +25,16 @@ const sharedPipeBlockBytes = 4096;
 const maxUnitBytes = 3;
 /** A line waits no longer than this for others to go with it. */
 const gatherMs = 200;
-/** A descriptor that can take nothing now is tried again after this. */
-const pauseMs = 20;
-/** How long the end of the process may be held up by a descriptor that takes nothing. */
+/** A descriptor that can take nothing now is tried again: soon, for its reader may only be slower, and ever more seldom. */
+const minPauseMs = 1;
+const maxPauseMs = 20;
+/** How long the end of the process may be held up by a descriptor that takes nothing; what it has not taken then is lost. */
 const farewellMs = 2000;
 
 export class LineWriter {
   readonly #fd: number;
+  /** Its writes end at once, whatever its reader does: they need no thread. */
+  readonly #isNonblocking: boolean;
   readonly #isImmediate: boolean;
   readonly #maxWaitingBytes: number;
   readonly #blockBytes: number;
@@ -46,6 +50,7 @@ export class LineWriter {
   #untaken: Buffer | undefined;
   /** What waits is written, however little it is. */
   #isUrgent = false;
+  #pauseMs = minPauseMs;
   #timer: NodeJS.Timeout | undefined;
   #flushed: (() => void)[] = [];
   #dropped = 0;
@@ -54,7 +59,9 @@ export class LineWriter {
   #isBroken = false;
 
   constructor({ fd, isImmediate = false, maxWaitingBytes = 8 * 1024 * 1024 }: LineWriterOptions) {
-    this.#fd = fd;
+    const nonblocking = openNonblocking(fd);
+    this.#fd = nonblocking ?? fd;
+    this.#isNonblocking = nonblocking !== undefined;
     this.#isImmediate = isImmediate;
     this.#maxWaitingBytes = maxWaitingBytes;
     this.#blockBytes = chooseBlockBytes(fd);
@@ -79,23 +86,26 @@ export class LineWriter {
   }
 
   /**
-   * Writes whatever waits before it returns: for the end of the process. A write that is under way then is finished by the
-   * threads that make it, for which the end of the process waits.
+   * Writes whatever waits before it returns: for the end of the process. Where writes wait, one that is under way then is
+   * finished by the thread that makes it, for which the end of the process waits.
    */
   flushSync(): void {
-    const deadline = performance.now() + farewellMs;
     this.#endBlock();
     let rest = Buffer.concat([...(this.#untaken === undefined ? [] : [this.#untaken]), ...this.#blocks]);
     this.#blocks = [];
     this.#waitingBytes = 0;
     this.#untaken = undefined;
+    // It may be asked for twice, by the end of a part and by that of the process: one wait in vain is enough.
+    let deadline = performance.now() + (this.#isFailing ? 0 : farewellMs);
     while (rest.length > 0) {
       try {
         rest = rest.subarray(writeSync(this.#fd, rest, 0, findBlockEnd(rest, this.#blockBytes)));
         this.#isFailing = false;
+        this.#pauseMs = minPauseMs;
+        deadline = performance.now() + farewellMs;
       } catch (error) {
         if (!isTakingNothing(error) || performance.now() > deadline) return this.#lose(rest, error);
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, this.#lengthenPause());
       }
     }
   }
@@ -130,45 +140,71 @@ export class LineWriter {
   }
 
   #continue(): void {
-    if (this.#isWriting) return;
-    if (!this.#isUrgent && this.#blocks.length === 0) {
-      if (this.#waitingBytes > 0) this.#timer ??= setTimeout(() => this.flush(), gatherMs).unref();
-      return;
+    while (!this.#isWriting) {
+      if (!this.#isUrgent && this.#blocks.length === 0) {
+        if (this.#waitingBytes > 0) this.#timer ??= setTimeout(() => this.flush(), gatherMs).unref();
+        return;
+      }
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      if (this.#blocks.length === 0) this.#endBlock();
+      const block = this.#blocks.shift();
+      if (block === undefined) return this.#comeToRest();
+      this.#waitingBytes -= block.length;
+      this.#isWriting = true;
+      this.#send(block);
     }
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#blocks.length === 0) this.#endBlock();
-    const block = this.#blocks.shift();
-    if (block === undefined) return this.#comeToRest();
-    this.#waitingBytes -= block.length;
-    this.#isWriting = true;
-    this.#send(block);
   }
 
   #send(bytes: Buffer): void {
-    write(this.#fd, bytes, (error, written) => {
-      if (error === null) this.#isFailing = false;
-      if (error === null && written === bytes.length) return this.#sent();
-      if (error !== null && !isTakingNothing(error)) {
-        this.#lose(bytes, error);
-        return this.#sent();
-      }
-      this.#untaken = error === null ? bytes.subarray(written) : bytes;
-      setTimeout(
-        () => {
-          const untaken = this.#untaken;
-          this.#untaken = undefined;
-          if (untaken === undefined) this.#sent();
-          else this.#send(untaken);
-        },
-        error === null ? 0 : pauseMs,
-      );
-    });
+    if (!this.#isNonblocking) {
+      write(this.#fd, bytes, (error, written) => {
+        this.#sent(bytes, error, written);
+        this.#continue();
+      });
+      return;
+    }
+    let written = 0;
+    let fault: unknown = null;
+    try {
+      written = writeSync(this.#fd, bytes);
+    } catch (error) {
+      fault = error;
+    }
+    this.#sent(bytes, fault, written);
   }
 
-  #sent(): void {
-    this.#isWriting = false;
-    this.#continue();
+  /** What was not taken is sent again later; until then a write is under way. */
+  #sent(bytes: Buffer, error: unknown, written: number): void {
+    if (error !== null && !isTakingNothing(error)) {
+      this.#lose(bytes, error);
+      this.#isWriting = false;
+      return;
+    }
+    if (error === null) {
+      this.#isFailing = false;
+      this.#pauseMs = minPauseMs;
+      if (written === bytes.length) {
+        this.#isWriting = false;
+        return;
+      }
+    }
+    this.#untaken = bytes.subarray(written);
+    const again = () => {
+      const untaken = this.#untaken;
+      this.#untaken = undefined;
+      if (untaken === undefined) this.#isWriting = false;
+      else this.#send(untaken);
+      this.#continue();
+    };
+    // A program that has come to its end is not kept from it: what waits is written then.
+    setTimeout(again, this.#lengthenPause()).unref();
+  }
+
+  #lengthenPause(): number {
+    const pauseMs = this.#pauseMs;
+    this.#pauseMs = Math.min(2 * pauseMs, maxPauseMs);
+    return pauseMs;
   }
 
   #comeToRest(): void {

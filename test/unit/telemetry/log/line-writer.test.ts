@@ -1,9 +1,11 @@
 // Lines arrive whole, in order and soon; none is lost when the process ends; one that nobody reads costs no upload its time.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LineWriter } from '../../../../src/line-writer.ts';
 
@@ -138,9 +140,10 @@ test('while nobody reads, the process goes on and memory is bounded; what was dr
 test('a full disk is not written to over and over; once it has room, what was dropped is told', async () => {
   const child = start(`
     const fs = await import('node:fs');
-    const { write } = fs;
+    const { write, writeSync } = fs;
     let attempts = 0;
     fs.default.write = (...given) => (attempts++, write(...given));
+    fs.default.writeSync = (...given) => (attempts++, writeSync(...given));
     (await import('node:module')).syncBuiltinESMExports();
     const writeTo = (file) => {
       fs.closeSync(1);
@@ -173,4 +176,106 @@ test('when nobody will ever read again, nothing is kept and nothing fails', asyn
   child.stdin.write('go\n');
   const [code] = (await once(child, 'exit')) as [number | null];
   expect(code).toBe(7);
+});
+
+/** What it writes to its standard output, a pipe as a shell makes it; spawn makes sockets. */
+function startIntoPipe(program: string) {
+  const fifo = path.join(folder, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const reading = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writing = openSync(fifo, 'w');
+  const child = spawn(process.execPath, [program], { stdio: ['ignore', writing, 'pipe'] });
+  closeSync(writing);
+  return { child, output: new Socket({ fd: reading }) };
+}
+
+function startIntoSocket(program: string) {
+  const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return { child, output: child.stdout };
+}
+
+function writeProgram(text: string): string {
+  const program = path.join(folder, 'program.mjs');
+  const writer = JSON.stringify(path.resolve('src/line-writer.ts'));
+  writeFileSync(program, `import cluster from 'node:cluster';\nimport { standardOutput } from ${writer};\n${text}`);
+  return program;
+}
+
+describe.each([
+  ['pipe', startIntoPipe],
+  ['socket', startIntoSocket],
+])('into a %s', (_, startInto) => {
+  const perProcess = 6000;
+  test.each([
+    ['a process', 1],
+    ['several that share it', 3],
+  ])('a reader that is merely slower gets every line of %s, whole and in order', async (_, processes) => {
+    const { child, output } = startInto(
+      writeProgram(`
+        if (${processes} > 1 && cluster.isPrimary) for (let n = 0; n < ${processes}; n++) cluster.fork();
+        else {
+          const writer = standardOutput();
+          let n = 0;
+          const writeSome = () => {
+            for (let more = 0; more < 300; more++, n++) {
+              const line = (cluster.worker?.id ?? 1) + ' ' + String(n).padStart(100 + n % 300, '.') + '\\n';
+              writer.write(line, n % 50 === 0);
+            }
+            // The end comes while what was written waits for the reader.
+            if (n < ${perProcess}) setTimeout(writeSome, 1); else process.exit(0);
+          };
+          writeSome();
+        }`),
+    );
+    const pieces: Buffer[] = [];
+    for await (const piece of output) {
+      pieces.push(piece as Buffer);
+      await sleep(5);
+    }
+    expect(child.exitCode ?? (await once(child, 'exit'))[0]).toBe(0);
+    const lines = Buffer.concat(pieces).toString().split('\n').slice(0, -1);
+    for (let id = 1; id <= processes; id++) {
+      const own = lines.filter((line) => line.startsWith(`${id} `));
+      const sent = Array.from({ length: perProcess }, (_, n) => `${id} ${String(n).padStart(100 + (n % 300), '.')}`);
+      expect(own.join('\n') === sent.join('\n')).toBe(true);
+    }
+    expect(lines).toHaveLength(processes * perProcess);
+  });
+
+  test.each([
+    ['process.exit', 'process.exit(0)', 0],
+    ['the end of the program', '', 0],
+    ['an uncaught fault', 'throw new Error("unforeseen")', 1],
+  ])('a reader that stands still does not keep the process from ending: %s', async (_, end, expectedCode) => {
+    const { child, output } = startInto(
+      writeProgram(`
+        const writer = standardOutput();
+        for (let n = 0; n < 5000; n++) writer.write('.'.repeat(300) + '\\n');
+        // Time for a write to be under way.
+        setTimeout(() => { ${end} }, 300);`),
+    );
+    const [code] = (await once(child, 'exit')) as [number];
+    output.destroy();
+    expect(code).toBe(expectedCode);
+  });
+
+  test('a reader that stands still costs no time of the processor', async () => {
+    const { child, output } = startInto(
+      writeProgram(`
+        const writer = standardOutput();
+        for (let n = 0; n < 5000; n++) writer.write('.'.repeat(300) + '\\n');
+        setTimeout(() => {
+          const before = process.cpuUsage();
+          setTimeout(() => {
+            const { user, system } = process.cpuUsage(before);
+            process.stderr.write(String((user + system) / 1000));
+          }, 1000);
+        }, 300);`),
+    );
+    let told = '';
+    child.stderr?.on('data', (piece: Buffer) => (told += piece.toString()));
+    await once(child, 'exit');
+    output.destroy();
+    expect(Number(told)).toBeLessThan(200);
+  });
 });
