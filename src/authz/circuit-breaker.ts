@@ -1,5 +1,6 @@
 // Leaves an engine alone that has failed again and again, and lets one question through now and then to see whether it is back.
 import { S3Error } from '../errors.ts';
+import { Fault } from '../fault.ts';
 import type { Authorizer } from './authorizer.ts';
 
 /**
@@ -72,7 +73,7 @@ export function breakCircuit(
     async authorize(question, trace) {
       const entered = breaker.enter(nowMs());
       if ('retryAfterMs' in entered) {
-        const cause = new Error(`${engine.engine} has failed ${options.failures} times in a row and is left alone`);
+        const cause = new Fault(`${engine.engine} has failed ${options.failures} times in a row and is left alone`);
         throw new S3Error('ServiceUnavailable', { cause, retryAfterMs: entered.retryAfterMs });
       }
       let hasFailed = false;

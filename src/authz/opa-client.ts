@@ -2,9 +2,10 @@
 import type { CallTrace } from '../call-trace.ts';
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { Fault } from '../fault.ts';
 
 /** Holds nothing of a question, and nothing that a server has said but its status. */
-export class OpaFault extends Error {
+export class OpaFault extends Fault {
   override readonly name = 'OpaFault';
   /** Undefined: there was no answer. */
   readonly status: number | undefined;

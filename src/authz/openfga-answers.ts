@@ -1,7 +1,8 @@
 // What OpenFGA's answers to the checks of one question come to.
+import { Fault } from '../fault.ts';
 
 /** Holds nothing of a question, and of what a server has said its status and code alone. */
-export class OpenFgaFault extends Error {
+export class OpenFgaFault extends Fault {
   override readonly name = 'OpenFgaFault';
   /** Of OpenFGA's own answer, or what it would have been for one check of several; undefined: there was none. */
   readonly status: number | undefined;

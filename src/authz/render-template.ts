@@ -2,9 +2,10 @@
 import { findClaim } from '../auth/find-claim.ts';
 import { fillTemplate, parseTemplate, type Template } from '../template.ts';
 import type { Question } from './authorizer.ts';
+import { Fault } from '../fault.ts';
 
 /** Why a question cannot be put. Holds no value of it. */
-export class UnfitQuestion extends Error {
+export class UnfitQuestion extends Fault {
   override readonly name = 'UnfitQuestion';
 }
 

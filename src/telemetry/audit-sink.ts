@@ -3,6 +3,7 @@ import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync, writ
 import { standardOutput } from '../line-writer.ts';
 import type { Log } from '../log.ts';
 import { saySeldom } from './say-seldom.ts';
+import { Fault } from '../fault.ts';
 
 export interface AuditSink {
   writeLine(line: string): void;
@@ -43,7 +44,7 @@ export function openAuditFile(path: string, log: Log, onLost: () => void): Audit
         const written = writeSync(file, bytes);
         if (written < bytes.length) {
           takeBack(path, file, bytes.subarray(0, written));
-          throw new Error('only a part of the line was written');
+          throw new Fault('only a part of the line was written');
         }
         isEndUnknown = false;
       } catch (error) {

@@ -32,7 +32,7 @@ export function createRequestLog({
     if (outcome.decision !== undefined)
       fields += writeDecision(outcome.decision, !privacy.hidesReasons || log.isLevelEnabled('debug'));
     const cause = isOurs ? (error instanceof S3Error ? error.cause : error) : undefined;
-    if (cause !== undefined) fields += `,"err":${toPrintableJson(describeError(cause, privacy.hidesPaths))}`;
+    if (cause !== undefined) fields += `,"err":${toPrintableJson(describeError(cause, privacy.hidesDetails))}`;
     log.writeEntry(level, fields, isOurs ? 'request failed' : isSlow ? 'slow upload' : 'request');
   };
 }

@@ -10,8 +10,8 @@ type Tell = (text: string | undefined) => string | undefined;
 export interface PrivacyRules {
   /** Of object keys. */
   readonly tellKey: Tell;
-  /** Whether paths are left out of faults, as those of a storage hold keys. */
-  readonly hidesPaths: boolean;
+  /** Whether faults are told in our own words alone, as those of others and paths can hold keys. */
+  readonly hidesDetails: boolean;
   /** Whether a policy's words are for debugging alone, as they may hold keys and names. */
   readonly hidesReasons: boolean;
   /** Of whatever says who: subjects, access keys, addresses. */
@@ -38,7 +38,7 @@ export function createPrivacyRules(
   const hash = (text: string) => createHmac('sha256', secret).update(text).digest('hex').slice(0, hashHexDigits);
   return {
     tellKey: createTell(keys, hash),
-    hidesPaths: keys !== 'plain',
+    hidesDetails: keys !== 'plain',
     hidesReasons: keys !== 'plain' || subjects !== 'plain',
     tellPerson: createTell(subjects, rememberHashes(hash)),
     hash,

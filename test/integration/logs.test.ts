@@ -1,6 +1,7 @@
 // The log of a running proxy: a line for each request with all that the README promises, levels that change while it runs, and
 // lines that stay lines whatever clients send.
 import { mkdir, writeFile } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -374,6 +375,77 @@ test.each(['plain', 'hashed', 'off'])(
     expect(proxy.logs().includes('planted')).toBe(keys === 'plain');
   },
 );
+
+test.each(['plain', 'hashed', 'off'])(
+  'a folder in the place of an object is told of, and which one only with keys: %s',
+  async (keys) => {
+    const proxy = await startProxy({
+      config: { buckets: [files('uploads')], logging: { level: 'info', format: 'json', keys } },
+    });
+    const key = '/uploads/planted-key';
+    const created = await sendTo(proxy, { method: 'POST', path: `${key}?uploads` });
+    const uploadId = /<UploadId>([^<]+)</u.exec(created.body)?.[1] ?? '';
+    const part = await sendTo(proxy, { path: `${key}?partNumber=1&uploadId=${uploadId}`, body: 'x' });
+    await mkdir(path.join(proxy.folder, 'data', key), { recursive: true });
+    const complete = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${part.headers.etag}</ETag></Part></CompleteMultipartUpload>`;
+    const answers = [
+      await sendTo(proxy, { path: key, body: 'x' }),
+      await sendTo(proxy, { method: 'POST', path: `${key}?uploadId=${uploadId}`, body: complete }),
+    ];
+    for (const answer of answers) {
+      const { status, err } = await lineOf(proxy, answer);
+      expect(status).toBe(500);
+      expect(err).toMatchObject({ message: 'not a file', stack: expect.stringContaining('at ') });
+    }
+    await proxy.stop();
+    expect(proxy.logs().includes('planted')).toBe(keys === 'plain');
+  },
+);
+
+test.each(['plain', 'hashed', 'off'])('a backend’s own words are told only with keys: %s', async (keys) => {
+  const say = (code: string, message: string): string =>
+    `<Error><Code>${code}</Code><Message>${message}</Message></Error>`;
+  const key = 'planted-a"planted-b';
+  // It takes parts, but neither puts them together nor gives the upload up, and names the object each time.
+  const fail: RequestListener = (request, response) => {
+    request.resume();
+    request.on('end', () => {
+      const isCreate = request.url?.includes('uploads') === true;
+      const isAbort = request.method === 'DELETE';
+      response.writeHead(isCreate ? 200 : isAbort ? 403 : 503, { 'x-amz-request-id': 'OF-THE-BACKEND' });
+      if (isCreate)
+        response.end('<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>');
+      else if (isAbort) response.end(say('AccessDenied', `no s3:AbortMultipartUpload on "arn:aws:s3:::store/${key}"`));
+      else response.end(say('InternalError', `failed for /store/${key}`));
+    });
+  };
+  const backend = await startRecorder((_, response) => void response.end());
+  const s3 = { endpoint: backend.endpoint, access_key: 'a', secret_key: 'a-secret', bucket: 'store' };
+  const upload = { multipart_threshold: 5 * MiB, part_size: 5 * MiB, retry: { max_attempts: 1 } };
+  const proxy = await startProxy({
+    config: { buckets: [{ name: 'uploads', s3, auth, upload }], logging: { level: 'info', format: 'json', keys } },
+  });
+  backend.setAnswer(fail);
+  for (const body of ['x', [Buffer.alloc(6 * MiB)]]) {
+    const { err } = await lineOf(proxy, await sendTo(proxy, { path: `/uploads/${encodeKey(key)}`, body }));
+    expect(err).toMatchObject({
+      type: 'BackendRefusal',
+      message: 'the backend answered 503',
+      code: 'InternalError',
+      status: 503,
+      requestId: 'OF-THE-BACKEND',
+      ...(keys === 'plain' && { detail: `failed for /store/${key}` }),
+    });
+  }
+  const isWarned = () => parseLines(proxy.logs()).some(({ msg }) => String(msg).startsWith('abort of a multipart'));
+  await waitFor(async () => isWarned());
+  proxy.terminate();
+  await proxy.ended;
+  await backend.stop();
+  expect(proxy.logs().includes('AccessDenied')).toBe(true);
+  for (const words of ['planted-a', 'planted-b', 'arn:aws'])
+    expect(proxy.logs().includes(words)).toBe(keys === 'plain');
+});
 
 test('an embedder’s own logger is told the same, and what it throws is nobody’s fault', async () => {
   const script = path.resolve(import.meta.dirname, '../support/embed-own-log.ts');

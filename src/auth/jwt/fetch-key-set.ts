@@ -2,6 +2,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type LocalJWKSet } from 'jose';
 import type { CallTrace } from '../../call-trace.ts';
 import type { KeySet } from './key-source.ts';
+import { Fault } from '../../fault.ts';
 
 /** A large provider's set has some ten keys and some ten KiB. */
 const maxBytes = 1024 * 1024;
@@ -40,7 +41,7 @@ export async function fetchKeySet(
   trace?.onAnswer?.({ status: response.status });
   if (response.status !== 200) {
     await response.body?.cancel();
-    throw new Error(`the JWK set was answered with status ${response.status}`);
+    throw new Fault(`the JWK set was answered with status ${response.status}`);
   }
   const text = await readText(response);
   if (text === previous?.text) return previous;
@@ -53,7 +54,7 @@ async function readText(response: Response): Promise<string> {
   let size = 0;
   for await (const piece of response.body ?? []) {
     size += piece.length;
-    if (size > maxBytes) throw new Error(`the JWK set is longer than ${maxBytes} bytes`);
+    if (size > maxBytes) throw new Fault(`the JWK set is longer than ${maxBytes} bytes`);
     pieces.push(piece);
   }
   return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces));

@@ -1,6 +1,7 @@
 // The keys of an identity provider: when they are fetched, how long they are believed, and what holds while it is away.
 import type { CallTrace } from '../../call-trace.ts';
 import { S3Error } from '../../errors.ts';
+import { Fault } from '../../fault.ts';
 import type { KeySet, KeySource } from './key-source.ts';
 
 export interface JwksOptions<Keys extends KeySet> {
@@ -69,7 +70,7 @@ export class Jwks<Keys extends KeySet> implements KeySource {
     const keys = this.current();
     if (keys !== undefined) return keys;
     const retryAfterMs = this.#failedAtMs + this.#options.cooldownMs - this.#nowMs();
-    const cause = new Error('the keys of the identity provider cannot be fetched', { cause: this.#failure });
+    const cause = new Fault('the keys of the identity provider cannot be fetched', { cause: this.#failure });
     throw new S3Error('ServiceUnavailable', { cause, retryAfterMs });
   }
 

@@ -1,5 +1,6 @@
 // Remembers used signatures in this process alone.
 import { S3Error } from '../../errors.ts';
+import { Fault } from '../../fault.ts';
 import { replayRefusal, type ReplayGuard } from './replay-guard.ts';
 
 export interface MemoryReplayGuardOptions {
@@ -57,7 +58,7 @@ export function createMemoryReplayGuard({ maxEntries, now = Date.now }: MemoryRe
       if (bucket?.signatures.has(entry) === true) throw replayRefusal();
       const own = countOf.get(accessKey) ?? 0;
       if (own >= maxEntries - count) {
-        throw new S3Error('SlowDown', { cause: new Error(full), retryAfterMs: bucketMs - (nowMs % bucketMs) });
+        throw new S3Error('SlowDown', { cause: new Fault(full), retryAfterMs: bucketMs - (nowMs % bucketMs) });
       }
       if (bucket === undefined) buckets.set(index, (bucket = { signatures: new Set(), countOf: new Map() }));
       bucket.signatures.add(entry);

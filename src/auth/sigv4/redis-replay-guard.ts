@@ -1,5 +1,6 @@
 // Remembers used signatures in Redis, for processes and machines that must agree.
 import { S3Error } from '../../errors.ts';
+import { Fault } from '../../fault.ts';
 import { replayRefusal, type ReplayGuard } from './replay-guard.ts';
 
 export interface RedisReplayGuardOptions {
@@ -42,7 +43,7 @@ export function createRedisReplayGuard({ url, timeoutMs = 1000 }: RedisReplayGua
   async function ask(run: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
     // Loaded when it is first needed, as most configurations have no Redis; the time that takes is not Redis's.
     const library = await import('@redis/client');
-    if (isClosed) throw new Error('closed');
+    if (isClosed) throw new Fault('closed');
     const used = (connection ??= connect(library, url, timeoutMs, drop));
     try {
       return await endsWithin(used.ready.then(run), timeoutMs);
@@ -64,7 +65,7 @@ export function createRedisReplayGuard({ url, timeoutMs = 1000 }: RedisReplayGua
         throw unavailable(error);
       });
       if (reply === null) throw replayRefusal();
-      if (reply !== 'OK') throw unavailable(new Error('Redis gave an answer that is not one to SET'));
+      if (reply !== 'OK') throw unavailable(new Fault('Redis gave an answer that is not one to SET'));
     },
     async checkReady() {
       // A claim writes: a Redis that is read-only, or full, answers PING all the same.
@@ -103,7 +104,7 @@ function connect(
 async function endsWithin<Result>(promise: Promise<Result>, ms: number): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(Object.assign(new Error(`no answer within ${ms} ms`), { code: 'ETIMEDOUT' })), ms);
+    timer = setTimeout(() => reject(Object.assign(new Fault(`no answer within ${ms} ms`), { code: 'ETIMEDOUT' })), ms);
   });
   try {
     return await Promise.race([promise, late]);
@@ -113,7 +114,7 @@ async function endsWithin<Result>(promise: Promise<Result>, ms: number): Promise
 }
 
 function describeFault(error: unknown): Error {
-  return new Error(`Redis cannot be asked (${faultOf(error)})`);
+  return new Fault(`Redis cannot be asked (${faultOf(error)})`);
 }
 
 /** An answer may quote the command that it is to, and with it the password: its first word is the fault. */

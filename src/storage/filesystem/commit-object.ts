@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, open, unlink, type FileHandle } from 'node:fs/promises';
 import { S3Error } from '../../errors.ts';
+import { Fault } from '../../fault.ts';
 import type { ObjectPlace } from './bucket-folder.ts';
 import { ensureFolder, hasFolder } from './folders.ts';
 import { readRecord, type ObjectRecord, type RecordFile } from './object-record.ts';
@@ -158,7 +159,7 @@ async function hashFile(file: string): Promise<string> {
 async function versionOf(file: string): Promise<FileVersion | undefined> {
   try {
     const stats = await lstat(file, { bigint: true });
-    if (!stats.isFile()) throw new S3Error('InternalError', { cause: new Error(`not a file: ${file}`) });
+    if (!stats.isFile()) throw new S3Error('InternalError', { cause: new Fault('not a file', { detail: file }) });
     return { size: Number(stats.size), mtimeNs: stats.mtimeNs, ino: stats.ino };
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;

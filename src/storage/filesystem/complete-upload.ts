@@ -4,6 +4,7 @@ import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { S3Error } from '../../errors.ts';
+import { Fault } from '../../fault.ts';
 import type { CompletedPart, ObjectHeaders, StorageLimits, Stored } from '../storage.ts';
 import type { ObjectPlace } from './bucket-folder.ts';
 import { checkConditions, commitObject, findObject, unquote } from './commit-object.ts';
@@ -169,7 +170,9 @@ async function joinParts(
         signal.throwIfAborted();
         const { bytesRead } = await source.read(buffer, 0, Math.min(copyBytes, end - position), null);
         if (bytesRead === 0)
-          throw new S3Error('InternalError', { cause: new Error(`shorter than recorded: ${part.file}`) });
+          throw new S3Error('InternalError', {
+            cause: new Fault('a part is shorter than recorded', { detail: part.file }),
+          });
         await writeAll(target, [buffer.subarray(0, bytesRead)], position);
         position += bytesRead;
       }

@@ -2,6 +2,7 @@
 import { mkdir, open, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { S3Error } from '../../errors.ts';
+import { Fault } from '../../fault.ts';
 import { isErrno } from './to-s3-error.ts';
 
 /**
@@ -18,7 +19,9 @@ export async function hasFolder(folder: string): Promise<boolean> {
     throw error;
   }
   if (real !== folder)
-    throw new S3Error('InternalError', { cause: new Error(`a link leads from ${folder} to ${real}`) });
+    throw new S3Error('InternalError', {
+      cause: new Fault('a link leads elsewhere', { detail: `from ${folder} to ${real}` }),
+    });
   return true;
 }
 

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { S3Error } from '../../errors.ts';
+import { Fault } from '../../fault.ts';
 import type { ChecksumAlgorithm, ObjectHeaders } from '../storage.ts';
 import type { ObjectPlace } from './bucket-folder.ts';
 import { ensureFolder, hasFolder, syncFolder } from './folders.ts';
@@ -64,7 +65,8 @@ export async function openUploadFolder(place: ObjectPlace, uploadId: string): Pr
   const folder = folderOf(place, uploadId);
   if (!(await hasFolder(folder))) throw new S3Error('NoSuchUpload');
   const upload = await orGone(readJson(path.join(folder, uploadFile)));
-  if (!isUploadRecord(upload)) throw new S3Error('InternalError', { cause: new Error(`not an upload: ${folder}`) });
+  if (!isUploadRecord(upload))
+    throw new S3Error('InternalError', { cause: new Fault('not an upload', { detail: folder }) });
   if (upload.key !== place.key) throw new S3Error('NoSuchUpload');
   return { path: folder, headers: new Map(Object.entries(upload.headers)) };
 }
@@ -127,7 +129,7 @@ export async function readPart(upload: UploadFolder, partNumber: number): Promis
   try {
     const part = await readJson(path.join(upload.path, `${partDigits(partNumber)}.json`));
     if (!isPartRecord(part))
-      throw new S3Error('InternalError', { cause: new Error(`not a part: ${upload.path} ${partNumber}`) });
+      throw new S3Error('InternalError', { cause: new Fault(`not a part: ${partNumber}`, { detail: upload.path }) });
     return part;
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
@@ -170,7 +172,8 @@ async function writeJson(place: ObjectPlace, target: string, value: object): Pro
 
 async function readJson(file: string): Promise<object> {
   // Only this storage writes here, and a link is none of its files.
-  if (!(await lstat(file)).isFile()) throw new S3Error('InternalError', { cause: new Error(`not a file: ${file}`) });
+  if (!(await lstat(file)).isFile())
+    throw new S3Error('InternalError', { cause: new Fault('not a file', { detail: file }) });
   const value: unknown = JSON.parse(await readFile(file, 'utf8'));
   return typeof value === 'object' && value !== null ? value : {};
 }

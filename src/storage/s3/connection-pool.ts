@@ -1,6 +1,7 @@
 // Keep-alive connections to one host: the most recently used first, a cap with a fair queue, idle ones closed in time.
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import { Fault } from '../../fault.ts';
 
 const receiveBytes = 4096;
 const scratchBytes = 16 * 1024;
@@ -32,7 +33,7 @@ export interface ConnectionUser {
 }
 
 /** The connection could not be made, or it was closed before the answer. */
-export class ConnectionLost extends Error {
+export class ConnectionLost extends Fault {
   override readonly name = 'ConnectionLost';
 }
 

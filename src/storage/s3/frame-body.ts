@@ -4,6 +4,7 @@
 import type { Chunk } from '../../http.ts';
 import type { BodyChecksum, ChecksumAlgorithm, ObjectHeaders, OutgoingBody } from '../storage.ts';
 import { BodyLengthMismatch } from './send-request.ts';
+import { Fault } from '../../fault.ts';
 
 export interface FramedBody {
   /** Those of the object, and those that say how the body is framed. */
@@ -121,7 +122,7 @@ class FramingReader {
     this.#isEnded = true;
     const { algorithm, base64 } = this.#checksum;
     if (this.#framedBytes < this.#length) throw new BodyLengthMismatch('the body is shorter than declared');
-    if (base64 === undefined) throw new Error('the body ended without its checksum');
+    if (base64 === undefined) throw new Fault('the body ended without its checksum');
     this.#ready.push(toChunk(endChunks(algorithm, base64, this.#length === 0)));
   }
 }

@@ -1,4 +1,5 @@
 // An HTTP/1.1 response parser without I/O: bytes in, cut anywhere, and one answer out (RFC 9112).
+import { Fault } from '../../fault.ts';
 //
 // head → (1xx: head again) → one of
 //   sized        until Content-Length bytes are there
@@ -30,7 +31,7 @@ export interface Answer {
 }
 
 /** What came is not one whole HTTP/1.1 answer within the bounds. */
-export class MalformedAnswer extends Error {
+export class MalformedAnswer extends Fault {
   override readonly name = 'MalformedAnswer';
 }
 

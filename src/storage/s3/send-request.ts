@@ -18,6 +18,7 @@ import {
 } from './connection-pool.ts';
 import { MalformedAnswer, ResponseParser, type Answer } from './response-parser.ts';
 import { toS3Error } from './to-s3-error.ts';
+import { Fault } from '../../fault.ts';
 
 /** Enough to keep the kernel and the next chunk busy together. */
 const maxUnflushedBytes = 1024 * 1024;
@@ -35,12 +36,12 @@ export interface RequestToSend {
 }
 
 /** The backend was silent, or the request took longer than it may. */
-export class BackendTimeout extends Error {
+export class BackendTimeout extends Fault {
   override readonly name = 'BackendTimeout';
 }
 
 /** The body did not have the length that was declared for it. */
-export class BodyLengthMismatch extends Error {
+export class BodyLengthMismatch extends Fault {
   override readonly name = 'BodyLengthMismatch';
 }
 

@@ -1,21 +1,19 @@
 // Turns whatever a backend answered or failed with into an S3Error: what the client may know, and the rest as its cause.
 import { isS3ErrorCode, S3Error, type S3ErrorCode } from '../../errors.ts';
+import { Fault } from '../../fault.ts';
 import { MalformedAnswer, type Answer } from './response-parser.ts';
 
 export interface BackendRefusalOptions {
   readonly status: number;
   /** The backend's own code; undefined when its answer had none. */
   readonly code: string | undefined;
-  /** The backend's words: for the log alone. */
+  /** The backend's words, which may name the object: for the log alone. */
   readonly message: string | undefined;
   readonly header: (name: string) => string | undefined;
 }
 
-/** Amazon S3 says which object access was denied to; a key is not for every log. */
-const objectInArn = /(arn:[^:\s]*:s3:::[^/\s"]+\/)[^"]*/g;
-
 /** What a backend answered instead of doing as asked, for the log. */
-export class BackendRefusal extends Error {
+export class BackendRefusal extends Fault {
   override readonly name = 'BackendRefusal';
   readonly status: number;
   readonly code: string | undefined;
@@ -25,7 +23,7 @@ export class BackendRefusal extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor({ status, code, message, header }: BackendRefusalOptions) {
-    super(message?.replace(objectInArn, '$1…') ?? `the backend answered ${status}`);
+    super(`the backend answered ${status}`, { detail: message });
     this.status = status;
     this.code = code;
     this.requestId = header('x-amz-request-id');

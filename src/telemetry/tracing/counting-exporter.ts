@@ -3,6 +3,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { ExportResultCode, type ExportResult } from '@opentelemetry/core';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
+import { Fault } from '../../fault.ts';
 import type { Log } from '../../log.ts';
 import type { OnRejected } from './otlp-exporter.ts';
 
@@ -120,7 +121,7 @@ export class CountingExporter implements SpanExporter {
     if (this.#isRejecting) return;
     this.#isRejecting = true;
     this.#options.log.warn(
-      { spans, reason: reason.slice(0, maxReasonLength) },
+      { spans, err: new Fault('spans were rejected', { detail: reason.slice(0, maxReasonLength) }) },
       'the collector takes batches of spans, and does not keep all that is in them',
     );
   };
@@ -145,7 +146,7 @@ export class CountingExporter implements SpanExporter {
     if (this.#isAway) return;
     this.#isAway = true;
     this.#options.log.warn(
-      { err: error === undefined ? 'the collector did not take the spans' : `${error.name}: ${error.message}` },
+      { err: error ?? new Fault('the collector did not take the spans') },
       'spans cannot be exported; uploads go on without them until the collector takes them again',
     );
   }

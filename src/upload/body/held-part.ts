@@ -3,14 +3,15 @@
 import type { Chunk } from '../../http.ts';
 import type { BodyChecksum, OutgoingBody } from '../../storage/storage.ts';
 import type { UploadMemory } from './upload-memory.ts';
+import { Fault } from '../../fault.ts';
 
 /** A client that sends in crumbs would make more bookkeeping than bytes: such a part is not kept. */
 const maxKeptChunks = 4096;
 /** Places of entries that have been given back, from the first on, are kept until there are so many. */
 const maxGonePlaces = 1024;
 /** Made once: every part ends by being closed, and a stack trace for each would cost more than all else of it. */
-const closed = new Error('the part is closed');
-const superseded = new Error('the part is being sent again');
+const closed = new Fault('the part is closed');
+const superseded = new Fault('the part is being sent again');
 
 /** A chunk of the part. It is given back when it has been sent and is not kept. */
 interface Entry {
@@ -145,7 +146,7 @@ export class HeldPart {
    * it still waits for is this one's.
    */
   startAttempt(checksum?: BodyChecksum): OutgoingBody {
-    if (!this.canBeSent) throw new Error('the part is no longer whole');
+    if (!this.canBeSent) throw new Fault('the part is no longer whole');
     this.#waiting?.reject(superseded);
     this.#waiting = undefined;
     for (let i = this.#base; i < this.#next; i++) {

@@ -2,6 +2,7 @@
 // it succeeds, and what a killed process left is found in the journal.
 import type { CallTrace } from '../../call-trace.ts';
 import { S3Error } from '../../errors.ts';
+import { Fault } from '../../fault.ts';
 import type { Storage, UploadAddress } from '../../storage/storage.ts';
 import { delay, retryDelayMs } from '../body/retry.ts';
 import { openJournal, type FoundEntry, type JournalEntry } from './upload-journal.ts';
@@ -95,7 +96,7 @@ export async function createOpenUploads({
     { attempt = 1, storage = storageOf(entry.bucketName, attempt), trace }: AbortOptions = {},
   ): Promise<boolean> {
     try {
-      if (storage === undefined) throw new Error(`bucket ${entry.bucketName} is no longer configured`);
+      if (storage === undefined) throw new Fault(`bucket ${entry.bucketName} is no longer configured`);
       await storage.abortMultipartUpload(entry, signal, trace);
     } catch (error) {
       if (!(error instanceof S3Error && error.code === 'NoSuchUpload')) {
@@ -231,7 +232,7 @@ export async function createOpenUploads({
     },
     async close() {
       clearInterval(timer);
-      closing.abort(new Error('the process stops'));
+      closing.abort(new Fault('the process stops'));
       await Promise.all(underWay);
       await journal.close();
     },

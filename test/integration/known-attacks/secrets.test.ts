@@ -378,6 +378,9 @@ async function meetFaults(load: Load, token: string): Promise<void> {
   // An upload that the proxy cuts into parts itself, and then may not give up.
   backend.setAnswer((request, response) => (request.method === 'POST' ? passOn : refuse)(request, response));
   await load.send({ path: `/tokens/${key}`, headers: bearer(token), body: [Buffer.alloc(6 * 1024 * 1024)] });
+  const failed = `<Error><Code>InternalError</Code><Message>failed for /store/${key} of "${key}"</Message></Error>`;
+  backend.setAnswer(answerWith(500, { 'content-type': 'application/xml' }, failed));
+  await load.sendAll('tokens', bearer(token));
   backend.setAnswer((request) => request.socket.end(`what is ${String(request.url)}?\r\n\r\n`));
   await load.sendAll('tokens', bearer(token));
   backend.setAnswer(passOn);

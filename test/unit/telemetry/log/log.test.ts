@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LoggingConfig } from '../../../../src/config/config.ts';
+import { S3Error } from '../../../../src/errors.ts';
+import { Fault } from '../../../../src/fault.ts';
 import { LineWriter } from '../../../../src/line-writer.ts';
 import { createLog, sayAloud, toggleLevel, type Log } from '../../../../src/log.ts';
 
@@ -71,7 +73,7 @@ test.each(['hashed', 'off'] as const)(
       try {
         fail();
       } catch (cause) {
-        const err = new AggregateError([cause], 'several', { cause });
+        const err = new Fault('several', { cause: new AggregateError([cause]) });
         logAt('info', 'json', keys).error({ err });
       }
     }
@@ -83,11 +85,61 @@ test.each(['hashed', 'off'] as const)(
       stack: expect.stringMatching(new RegExp(`^Error: ${message}\\n    at .*log\\.test\\.ts`, 'su')),
     });
     expect(entries().map(({ err }) => err)).toMatchObject([
-      { message: 'several', cause: told('ENOENT: open'), errors: [told('ENOENT: open')] },
-      { message: 'several', cause: told('ENOENT: rename'), errors: [told('ENOENT: rename')] },
+      { message: 'several', cause: { errors: [told('ENOENT: open')] } },
+      { message: 'several', cause: { errors: [told('ENOENT: rename')] } },
     ]);
   },
 );
+
+const leftOut = 'left out, as it could hold an object key';
+
+describe('where keys are not plain, the words of others are left out', () => {
+  function parse(): unknown {
+    try {
+      return JSON.parse('{"key":planted}');
+    } catch (error) {
+      return error;
+    }
+  }
+  function changeMessage(): Error {
+    const error = new Error('planted: and more');
+    // Made when it is first asked for.
+    expect(error.stack).toContain('planted: and more');
+    error.message = 'planted';
+    return error;
+  }
+
+  test.each([
+    ['of a library, which quotes what it was given', parse(), { type: 'SyntaxError', message: leftOut }],
+    ['that look like lines of a stack', new TypeError('no\n    at planted (a:1:1)'), { message: leftOut }],
+    ['changed since the stack was taken', changeMessage(), { message: leftOut }],
+    ['of no error', 'planted', { type: 'string', message: leftOut }],
+  ])('%s', (_, err, told) => {
+    for (const keys of ['hashed', 'off'] as const) logAt('info', 'json', keys).error({ err }, 'failed');
+    expect(text()).not.toContain('planted');
+    expect(entries()).toMatchObject([{ err: told }, { err: told }]);
+    logAt('info').error({ err }, 'failed');
+    expect(text()).toContain('planted');
+  });
+
+  test('but not where it was', () => {
+    logAt('info', 'json', 'off').error({ err: new TypeError('planted') }, 'failed');
+    const stack = expect.stringMatching(new RegExp(`^TypeError: ${leftOut}\\n    at .*log\\.test\\.ts`, 'su'));
+    expect(entries()).toMatchObject([{ err: { type: 'TypeError', stack } }]);
+  });
+
+  test('but not our own, nor which address could not be reached', () => {
+    const call = { code: 'ECONNREFUSED', syscall: 'connect', address: '10.0.0.7', port: 9000 };
+    const cause = Object.assign(new Error('connect ECONNREFUSED 10.0.0.7:9000'), call);
+    const err = new S3Error('ServiceUnavailable', { cause: new Fault('lost', { cause, detail: 'planted' }) });
+    for (const keys of ['hashed', 'plain'] as const) logAt('info', 'json', keys).error({ err }, 'failed');
+    const told = { message: 'lost', cause: { message: cause.message, code: 'ECONNREFUSED' } };
+    const [hashed, plain] = entries();
+    expect(hashed).toMatchObject({ err: { message: err.message, code: 'ServiceUnavailable', cause: told } });
+    expect(JSON.stringify(hashed)).not.toContain('planted');
+    expect(plain).toMatchObject({ err: { cause: { ...told, detail: 'planted' } } });
+  });
+});
 
 test('faults of many, in a ring, and of no kind', () => {
   const ring = new Error('ring');
