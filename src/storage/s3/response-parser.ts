@@ -1,11 +1,11 @@
 // An HTTP/1.1 response parser without I/O: bytes in, cut anywhere, and one answer out (RFC 9112).
-import { Fault } from '../../fault.ts';
 //
 // head → (1xx: head again) → one of
 //   sized        until Content-Length bytes are there
 //   chunkSize → chunkData → chunkEnd → chunkSize … → trailers
 //   untilClose   until finish()
 // → done. A fault leads to `failed` from anywhere; nothing leads out of it.
+import { Fault } from '../../fault.ts';
 
 const maxHeadBytes = 64 * 1024;
 const maxBodyBytes = 1024 * 1024;
