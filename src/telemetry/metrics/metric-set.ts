@@ -24,7 +24,7 @@ function uploadMetrics() {
     uploads: counter({
       name: 'mizuchi_uploads_total',
       labels: ['bucket', 'operation', 'status'],
-      help: 'Upload requests that have ended, by S3 operation, also those that were refused unread (memory was short, or the proxy stops); status: success, refused (answered 4xx or 501: the client must change something), failure (answered 5xx), client_gone (the client left before it was answered).',
+      help: 'Upload requests that have ended, by S3 operation, also those that were refused unread (memory was short, or the proxy stops); status: success, refused (answered 4xx or 501: the client must change something), failure (answered 5xx), client_gone (the client left before it was answered). Requests that are no operation as they stand (a key that is too long, a part number that is none) are among the errors alone.',
     }),
     uploadSeconds: new DistributionFamily(
       {
