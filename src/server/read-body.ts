@@ -142,7 +142,9 @@ export class BodyReader implements RequestBody {
       this.#ended = true;
       this.#room.forget(this);
     } else {
-      if (!this.#paused && this.#mustPause) this.pause();
+      // One read can hold several chunks of a transfer coding: they come although it is paused, and start the server's own timer.
+      if (this.#paused) this.#throttle.pause();
+      else if (this.#mustPause) this.pause();
       // There may be nothing to be taken, after which it would go on.
       if (this.#unreadBytes === 0) this.#goOn();
     }

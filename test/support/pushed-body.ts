@@ -8,6 +8,8 @@ export interface PushedBody {
   readonly room: ReadingRoom;
   /** Whether the connection is being read at the moment. */
   readonly isPaused: () => boolean;
+  /** Whether the server would close the connection in a while: it starts its timer whenever something comes, and stops it at a pause. */
+  readonly isTimed: () => boolean;
   /** Codes of the faults that the reader has told of. */
   readonly timeouts: readonly string[];
   readonly push: (bytes: Uint8Array, isLast?: boolean) => void;
@@ -32,12 +34,15 @@ export function createPushedBody({
     shared.room ??
     new ReadingRoom(budget, { idleTimeoutSeconds: 60, uploadTimeoutSeconds: 0, queueTimeoutSeconds: 10, ...limits });
   let paused = false;
+  let timed = true;
   const throttle = {
     pause: () => {
       paused = true;
+      timed = false;
     },
     resume: () => {
       paused = false;
+      timed = true;
     },
   };
   const timeouts: string[] = [];
@@ -48,10 +53,12 @@ export function createPushedBody({
     budget,
     room,
     isPaused: () => paused,
+    isTimed: () => timed,
     timeouts,
     push: (bytes, isLast = false) => {
       // A buffer of its own, detached afterwards, as the server does: whoever kept it finds it empty.
       const copy = new Uint8Array(bytes).buffer;
+      timed = true;
       reader.push(copy, isLast);
       structuredClone(copy, { transfer: [copy] });
     },

@@ -465,6 +465,12 @@ describe('ends', () => {
       expect(calls).toEqual(['pause', 'resume', 'pause', 'resume']);
     });
 
+    test('stands still while a body is paused, though more comes of the read in which it was', () => {
+      const { push, isPaused, isTimed } = createPushedBody();
+      for (let arrivals = 0; arrivals < 12; arrivals++) push(Buffer.alloc(64 * kib));
+      expect([isPaused(), isTimed()]).toEqual([true, false]);
+    });
+
     test('stands still after the end of any other body', () => {
       const { calls, reader } = watch();
       reader.push(new ArrayBuffer(1), true);
