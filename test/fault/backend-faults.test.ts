@@ -282,6 +282,18 @@ describe('one clear error, nothing left', () => {
   });
 });
 
+describe('a PUT that goes in parts', () => {
+  test.each([
+    ['UploadPart', 404, 'NoSuchUpload'],
+    ['CompleteMultipartUpload', 404, 'NoSuchUpload'],
+    ['CompleteMultipartUpload', 400, 'InvalidPart'],
+    ['CompleteMultipartUpload', 400, 'EntityTooSmall'],
+  ] as const)('is not answered with what the backend says of them: %s %i %s', async (operation, status, code) => {
+    backend.setFault((request) => (is(request, operation) ? { kind: 'answer', status, code } : undefined));
+    expect((await expectFailed(large, /<Code>ServiceUnavailable<\/Code>/u)).status).toBe(503);
+  });
+});
+
 describe('a backend that is gone for good', () => {
   test('uploads under way and new ones fail, the proxy lives and is not ready', async () => {
     const dying = upload(createRandomBody('dying', 40 * MiB));

@@ -142,8 +142,8 @@ function linesOf(trace: CallTrace | undefined): string {
 }
 
 function toStored(answer: Answer): Stored {
-  const etag = answer.headers.get('etag');
-  if (etag === undefined) {
+  const etag = answer.headers.get('etag') ?? '';
+  if (etag === '') {
     const message = 'the backend answered success without an ETag';
     const cause = new BackendRefusal({
       status: 200,

@@ -1,4 +1,5 @@
 // PutObject: one PUT to the backend, or several parts when the body is large or its length is not known.
+import { S3Error } from '../../errors.ts';
 import type { Chunk, HttpResponse } from '../../http.ts';
 import type { CompletedPart, ObjectHeaders, Stored, UploadAddress } from '../../storage/storage.ts';
 import { windowBytes } from '../body/byte-budget.ts';
@@ -216,10 +217,18 @@ async function inMultipartUpload(
     });
   } catch (error) {
     await open.abort();
-    throw error;
+    throw isOfParts(error) ? new S3Error('ServiceUnavailable', { cause: error.cause ?? error }) : error;
   }
   await open.completed();
   return stored;
+}
+
+/** What a backend says of an upload that the client knows nothing of: its request was right, and may be made again. */
+function isOfParts(error: unknown): error is S3Error {
+  if (!(error instanceof S3Error)) return false;
+  // Without a cause it is said here, of the object.
+  if (error.code === 'EntityTooSmall') return error.cause !== undefined;
+  return error.code === 'NoSuchUpload' || error.code === 'InvalidPart' || error.code === 'InvalidPartOrder';
 }
 
 /** With the checksum that the object shall have; where the backend does not take that, with less. */

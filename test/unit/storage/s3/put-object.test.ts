@@ -149,6 +149,7 @@ describe('an answer', () => {
 
   test.each([
     ['of success without an ETag', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'],
+    ['of success with an empty one', 'HTTP/1.1 200 OK\r\nETag:\r\nContent-Length: 0\r\n\r\n'],
     ['that is no HTTP', 'nonsense\r\n\r\n'],
   ])('%s is none', async (_, text) => {
     const { put } = await setUp(answerWhen(isWhole, text));
