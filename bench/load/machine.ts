@@ -43,7 +43,7 @@ export function describeMachine(): readonly string[] {
   const cores = cpus();
   const gib = (totalmem() / 2 ** 30).toFixed(0);
   const system = /^PRETTY_NAME="?(.+?)"?$/mu.exec(readIfThere('/etc/os-release'))?.[1] ?? type();
-  // On loopback too: BBR, which paces by timers, costs a large body a sixth more of this proxy's CPU than CUBIC.
+  // On loopback too: BBR, which paces by timers, costs a large body a fifth more of this proxy's CPU than CUBIC.
   const congestion = readIfThere('/proc/sys/net/ipv4/tcp_congestion_control').trim() || 'not known';
   return [
     `${cores[0]?.model.trim() ?? 'unknown processor'}, ${cores.length} cores, ${gib} GiB of memory, loopback only`,
