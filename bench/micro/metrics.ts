@@ -39,8 +39,8 @@ const end: StorageCallEnd = {
   backendWaitMs: 0.2,
   memoryWaitMs: 0,
 };
-// What is counted of an outcome, and nothing else of it.
 const decision = { engine: 'opa', allow: true, cached: true, failedOpen: [], durationMs: 0.01, reason: undefined };
+// What is counted of an outcome, and nothing else of it.
 const outcome = {
   bucket,
   operation: { name: 'PutObject' },

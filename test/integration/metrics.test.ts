@@ -469,15 +469,22 @@ test('an identity provider that is away: it is not the token that is wrong', asy
   });
 });
 
-test('connections, and uploads that wait for a slot', async () => {
-  const gauge = async (name: string): Promise<number> => (await scrape(proxy.metricsUrl)).sum(name);
-  await waitFor(async () => (await gauge('mizuchi_connections')) === 0);
-  const first = await Promise.all(
+const gauge = async (name: string): Promise<number> => (await scrape(proxy.metricsUrl)).sum(name);
+
+/** Has an upload in every slot, and one that waits for one. */
+async function fillSlots(): Promise<{ readonly holding: readonly RawConnection[]; readonly last: RawConnection }> {
+  const holding = await Promise.all(
     Array.from({ length: maxConcurrentUploads }, (_, index) => sendHead(`slots/${index}`, 'Content-Length: 1')),
   );
   await waitFor(async () => (await gauge('mizuchi_uploads_in_flight')) === maxConcurrentUploads);
   const last = await sendHead('slots/last', 'Content-Length: 1');
   await waitFor(async () => (await gauge('mizuchi_uploads_queued')) === 1);
+  return { holding, last };
+}
+
+test('connections, and uploads that wait for a slot', async () => {
+  await waitFor(async () => (await gauge('mizuchi_connections')) === 0);
+  const { holding: first, last } = await fillSlots();
   expect(await gauge('mizuchi_uploads_in_flight')).toBe(maxConcurrentUploads);
   expect(await gauge('mizuchi_requests_in_flight')).toBe(maxConcurrentUploads + 1);
   expect(await gauge('mizuchi_connections')).toBe(maxConcurrentUploads + 1);
@@ -492,13 +499,7 @@ test('connections, and uploads that wait for a slot', async () => {
 });
 
 test('an upload that leaves while it waits for a slot', async () => {
-  const gauge = async (name: string): Promise<number> => (await scrape(proxy.metricsUrl)).sum(name);
-  const holding = await Promise.all(
-    Array.from({ length: maxConcurrentUploads }, (_, index) => sendHead(`slots/${index}`, 'Content-Length: 1')),
-  );
-  await waitFor(async () => (await gauge('mizuchi_uploads_in_flight')) === maxConcurrentUploads);
-  const last = await sendHead('slots/last', 'Content-Length: 1');
-  await waitFor(async () => (await gauge('mizuchi_uploads_queued')) === 1);
+  const { holding, last } = await fillSlots();
   await new Promise((resolve) => setTimeout(resolve, 300));
   last.destroy();
   await waitFor(async () => (await gauge('mizuchi_uploads_queued')) === 0);

@@ -30,7 +30,7 @@ export class IncomingBody {
   readonly #body: RequestBody;
   readonly #verifier: Verifier;
   readonly #framing: BodyFraming | undefined;
-  /** A body may be opened more than once, to find what is wrong with its head; its framing comes off once. */
+  /** Whether the framing is being taken off. Not from the start: a body is opened more than once to find what is wrong with its head. */
   #isBegun = false;
   /** The last of the payload, until what comes behind it has been seen. */
   #last: Chunk | undefined;
