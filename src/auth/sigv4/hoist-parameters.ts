@@ -53,14 +53,15 @@ export function refuseParameters(parameters: readonly QueryParameter[]): void {
 
 /**
  * Since 2025 SDKs put a checksum into every presigned PUT. When the URL is made there is no body yet, so it is that of the
- * empty one, and whoever uploads by the URL has never promised it.
+ * empty one, and whoever uploads by the URL has never promised it; nor an algorithm by whose name alone it was made.
  */
 function dropEmptyChecksum(hoisted: Map<string, string>): void {
+  let isPromised = false;
   for (const [name, checksum] of emptyChecksums) {
-    if (hoisted.get(name) !== checksum) continue;
-    hoisted.delete(name);
-    hoisted.delete('x-amz-sdk-checksum-algorithm');
+    if (hoisted.get(name) === checksum) hoisted.delete(name);
+    else isPromised ||= hoisted.has(name);
   }
+  if (!isPromised) hoisted.delete('x-amz-sdk-checksum-algorithm');
 }
 
 function invalidArgument(detail: string): S3Error {

@@ -27,7 +27,8 @@ type BodyContext = Pick<OperationContext, 'request' | 'headers' | 'payload'>;
 
 /**
  * @throws S3Error EntityTooLarge and EntityTooSmall for what was announced, InvalidDigest or InvalidRequest for a digest that is none,
- * MissingContentLength for aws-chunked framing without `x-amz-decoded-content-length`, MalformedTrailerError.
+ * MissingContentLength for aws-chunked framing without `x-amz-decoded-content-length`, MalformedTrailerError, InvalidRequest for
+ * a checksum that is announced and not there.
  */
 export function openBody(
   { request: { body }, headers, payload }: BodyContext,
@@ -36,6 +37,7 @@ export function openBody(
   const digests = expectedDigests(headers).filter(({ algorithm }) => hasChecksum || algorithm === 'md5');
   if (payload.kind === 'plain') {
     const { length } = body;
+    if (hasChecksum) refuseMissingChecksum(headers, digests);
     if (payload.sha256 !== undefined) digests.push(sha256Digest(payload.sha256));
     refuseByLength(length, maxBytes, minBytes);
     return new IncomingBody({
@@ -53,6 +55,7 @@ export function openBody(
     if (digests.some(({ algorithm }) => algorithm !== 'md5')) throw moreThanOneChecksum();
     digests.push(checksum);
   }
+  if (hasChecksum) refuseMissingChecksum(headers, digests);
   const verifier = new Verifier({ length, maxBytes, minBytes, digests, inspector });
   return new IncomingBody({ body, length, verifier, framing: checksum ?? withoutFields(decoder), checksum });
 }
@@ -90,6 +93,19 @@ function refuseByLength(length: number | undefined, maxBytes: number, minBytes: 
   if (length === undefined) return;
   if (length > maxBytes) throw new S3Error('EntityTooLarge');
   if (length < minBytes) throw new S3Error('EntityTooSmall');
+}
+
+/**
+ * API reference of PutObject: "When you send this header, there must be a corresponding x-amz-checksum-algorithm or x-amz-trailer header
+ * sent. Otherwise, Amazon S3 fails the request". Something on the way may have taken the checksum away.
+ */
+function refuseMissingChecksum(headers: RequestHeaders, digests: readonly ExpectedDigest[]): void {
+  if (!headers.has('x-amz-sdk-checksum-algorithm')) return;
+  if (digests.some(({ algorithm }) => algorithm !== 'md5')) return;
+  throw new S3Error('InvalidRequest', {
+    detail:
+      'x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.',
+  });
 }
 
 function sha256Digest(hex: string): ExpectedDigest {

@@ -38,6 +38,10 @@ describe('header fields in the query of a presigned URL', () => {
     expect(await headersOf(query)).toEqual([['x-amz-meta-a', '1']]);
     const of = `x-amz-checksum-${algorithm}=${encodeURIComponent(value.replace(/^./, 'B'))}`;
     expect(await headersOf(of)).toEqual([[`x-amz-checksum-${algorithm}`, value.replace(/^./, 'B')]]);
+    // An algorithm by itself promises no more; beside the checksum of a body it stands.
+    const alone = `x-amz-sdk-checksum-algorithm=${algorithm.toUpperCase()}`;
+    expect(await headersOf(`x-amz-meta-a=1&${alone}`)).toEqual([['x-amz-meta-a', '1']]);
+    expect(await headersOf(`${of}&${alone}`)).toHaveLength(2);
     // In a header it is the client's own word.
     const field = signedByQuery({ fields: { [`x-amz-checksum-${algorithm}`]: value } });
     expect((await authenticate(field)).headers.get(`x-amz-checksum-${algorithm}`)).toBe(value);
