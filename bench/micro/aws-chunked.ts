@@ -53,7 +53,7 @@ function frame(mode: PayloadMode, chunkBytes: number): Framed {
       kind: 'aws-chunked',
       hasTrailer: mode.endsWith('-TRAILER'),
       isSigned,
-      signatures: isSigned ? startChunkSignatures({ ...key, timestamp, seedSignature }) : undefined,
+      signatures: isSigned ? startChunkSignatures({ key, timestamp, seedSignature }) : undefined,
     }),
   };
 }

@@ -3,42 +3,43 @@
 // Chunks", section "Defining the Chunk Body", and the same "Including Trailing Headers", "Calculating the trailing signature".
 import { S3Error } from '../../errors.ts';
 import type { ChunkSignatures } from '../../payload.ts';
+import { HmacSha256 } from '../../sigv4/hmac-sha256.ts';
 import { isSameSignature } from './is-same-signature.ts';
+import type { SigningKey } from './signing-keys.ts';
 
 export interface ChunkSignatureOptions {
-  /** HMAC-SHA-256 with the signing key of the request, in lower-case hex. */
-  readonly hmac: (message: string) => string;
+  readonly key: SigningKey;
   /** The request's `YYYYMMDDTHHMMSSZ`. */
   readonly timestamp: string;
-  /** `YYYYMMDD/region/service/aws4_request`. */
-  readonly scope: string;
   /** The request's own signature. */
   readonly seedSignature: string;
 }
 
 const emptySha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+const hexBytes = emptySha256.length;
 
-/** Longest string to sign, but for the scope: algorithm, timestamp, three hashes, and the line ends between. */
-export const chunkBytesToSign = 24 + 16 + 3 * 64 + 5;
-
-export function startChunkSignatures({
-  hmac,
-  timestamp,
-  scope,
-  seedSignature,
-}: ChunkSignatureOptions): ChunkSignatures {
+export function startChunkSignatures({ key, timestamp, seedSignature }: ChunkSignatureOptions): ChunkSignatures {
+  const beginning = `AWS4-HMAC-SHA256-PAYLOAD\n${timestamp}\n${key.scope}\n`;
+  const previousAt = beginning.length;
+  const sha256At = previousAt + 2 * (hexBytes + 1);
+  const bytesToSign = sha256At + hexBytes;
+  // A body has thousands of chunks, whose strings to sign differ by two hashes.
+  const hmac = new HmacSha256(key.bytes, bytesToSign);
+  hmac.message.write(`${beginning}${seedSignature}\n${emptySha256}\n`, 'latin1');
   let previous = seedSignature;
-  const check = (stringToSign: string, signature: string) => {
-    const expected = hmac(stringToSign);
+  const check = (expected: string, signature: string) => {
     if (!isSameSignature(expected, signature)) throw new S3Error('SignatureDoesNotMatch');
-    previous = expected;
   };
   return {
     verifyChunk(sha256, signature) {
-      check(`AWS4-HMAC-SHA256-PAYLOAD\n${timestamp}\n${scope}\n${previous}\n${emptySha256}\n${sha256}`, signature);
+      hmac.message.write(sha256, sha256At, 'latin1');
+      const expected = hmac.digest(bytesToSign);
+      check(expected, signature);
+      hmac.message.write(expected, previousAt, 'latin1');
+      previous = expected;
     },
     verifyTrailer(sha256, signature) {
-      check(`AWS4-HMAC-SHA256-TRAILER\n${timestamp}\n${scope}\n${previous}\n${sha256}`, signature);
+      check(key.hmac(`AWS4-HMAC-SHA256-TRAILER\n${timestamp}\n${key.scope}\n${previous}\n${sha256}`), signature);
     },
   };
 }

@@ -77,7 +77,7 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
     if (Date.now() >= credentialExpiresAtMs) throw new S3Error('ExpiredToken');
     if (!config.allowUnsignedPayload) refuseUnsignedPayload(canonical.payloadHash);
     const payload = readPayload(headers, () =>
-      startChunkSignatures({ ...key, timestamp, seedSignature: presented.signature }),
+      startChunkSignatures({ key, timestamp, seedSignature: presented.signature }),
     );
     return {
       principal: { kind: 'sigv4', subject, accessKeyId, expiresAtMs: Math.min(expiresAtMs, credentialExpiresAtMs) },

@@ -27,6 +27,11 @@ const noDigit = 0xff;
 /** The value of a hex digit, by its byte. */
 const hexDigits = new Uint8Array(256).fill(noDigit);
 for (const digit of '0123456789abcdefABCDEF') hexDigits[digit.charCodeAt(0)] = Number.parseInt(digit, 16);
+/** 0 for each byte that a signature is made of. */
+const isForeign = new Uint8Array(256).fill(1);
+for (const digit of '0123456789abcdef') isForeign[digit.charCodeAt(0)] = 0;
+const signatureParameter = ';chunk-signature=';
+const signatureChars = 64;
 const emptySha256 = hash('sha256', '');
 
 const plainLine = /^(?<size>[0-9a-fA-F]{1,16})$/;
@@ -66,7 +71,7 @@ export class AwsChunkedDecoder implements BodyDecoder {
     while (at < bytes.byteLength) {
       switch (this.#state) {
         case 'size-line':
-          at = this.#readPlainSize(bytes, at) ?? this.#readLine(bytes, at, (line) => this.#readSize(line));
+          at = this.#readWholeSize(bytes, at) ?? this.#readLine(bytes, at, (line) => this.#readSize(line));
           break;
         case 'data': {
           const piece = bytes.subarray(at, at + this.#missingBytes);
@@ -135,12 +140,12 @@ export class AwsChunkedDecoder implements BodyDecoder {
   }
 
   /**
-   * The size as it comes nearly always, whole and by itself. With text and patterns the framing of a chunk took 0.6 µs, half of what
-   * its CRC takes at 64 KiB.
+   * A size line as it comes nearly always, in one piece. As text, and by a pattern, it took 0.6 µs, half of what the CRC of a chunk
+   * takes at 64 KiB.
    * @returns where the line's end leaves off; undefined: it is to be read as a line, or is none.
    */
-  #readPlainSize(bytes: Uint8Array, from: number): number | undefined {
-    if (this.#options.isSigned || this.#text !== '') return undefined;
+  #readWholeSize(bytes: Uint8Array, from: number): number | undefined {
+    if (this.#text !== '') return undefined;
     let size = 0;
     let at = from;
     for (; at < from + maxQuickDigits && at < bytes.byteLength; at++) {
@@ -148,9 +153,13 @@ export class AwsChunkedDecoder implements BodyDecoder {
       if (digit === noDigit) break;
       size = size * 16 + digit;
     }
-    if (at === from || !isLineEnd(bytes, at)) return undefined;
-    this.#startChunk(size, '');
-    return at + 2;
+    if (at === from) return undefined;
+    const end = this.#options.isSigned ? at + signatureParameter.length + signatureChars : at;
+    if (!isLineEnd(bytes, end)) return undefined;
+    const signature = this.#options.isSigned ? readSignature(bytes, at, end) : '';
+    if (signature === undefined) return undefined;
+    this.#startChunk(size, signature);
+    return end + 2;
   }
 
   #readSize(line: string): void {
@@ -214,6 +223,15 @@ function parseRest(text: string): Map<string, string> {
     fields.set(key, value);
   }
   return fields;
+}
+
+/** @returns the signature behind its parameter's name; undefined when this is not how they are written. */
+function readSignature(bytes: Uint8Array, from: number, end: number): string | undefined {
+  const text = latin1(bytes.subarray(from, end));
+  if (!text.startsWith(signatureParameter)) return undefined;
+  let foreignBytes = 0;
+  for (let at = from + signatureParameter.length; at < end; at++) foreignBytes += isForeign[bytes[at] ?? 0] ?? 1;
+  return foreignBytes === 0 ? text.slice(signatureParameter.length) : undefined;
 }
 
 const isLineEnd = (bytes: Uint8Array, at: number): boolean =>
