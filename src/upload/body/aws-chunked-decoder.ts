@@ -66,7 +66,8 @@ export class AwsChunkedDecoder implements BodyDecoder {
    * @param take is given each piece of the payload: of a signed chunk, the last one when its signature has been verified.
    * @throws S3Error InvalidRequest for framing that is malformed or announces too much, SignatureDoesNotMatch.
    */
-  write(bytes: Uint8Array, take: (piece: Uint8Array) => void): void {
+  write(arrived: Uint8Array, take: (piece: Uint8Array) => void): void {
+    const bytes = Buffer.from(arrived.buffer, arrived.byteOffset, arrived.byteLength);
     let at = 0;
     while (at < bytes.byteLength) {
       switch (this.#state) {
@@ -85,7 +86,7 @@ export class AwsChunkedDecoder implements BodyDecoder {
           break;
         case 'rest':
           if (this.#text.length + bytes.byteLength - at > maxRestBytes) throw malformed();
-          this.#text += latin1(bytes.subarray(at));
+          this.#text += bytes.toString('latin1', at);
           at = bytes.byteLength;
       }
     }
@@ -112,15 +113,15 @@ export class AwsChunkedDecoder implements BodyDecoder {
   }
 
   /** @returns where the line's end leaves off, or the end of the bytes when there is none in them. */
-  #readLine(bytes: Uint8Array, from: number, take: (line: string) => void): number {
+  #readLine(bytes: Buffer, from: number, take: (line: string) => void): number {
     const room = maxLineBytes - this.#text.length;
     const end = bytes.subarray(from, from + room).indexOf(lineFeed);
     if (end === -1) {
       if (bytes.byteLength - from >= room) throw malformed();
-      this.#text += latin1(bytes.subarray(from));
+      this.#text += bytes.toString('latin1', from);
       return bytes.byteLength;
     }
-    const line = this.#text + latin1(bytes.subarray(from, from + end));
+    const line = this.#text + bytes.toString('latin1', from, from + end);
     if (!line.endsWith('\r')) throw malformed();
     this.#text = '';
     take(line.slice(0, -1));
@@ -128,7 +129,7 @@ export class AwsChunkedDecoder implements BodyDecoder {
   }
 
   /** Nearly always it is whole: then no text is made of it. */
-  #readDataEnd(bytes: Uint8Array, from: number): number {
+  #readDataEnd(bytes: Buffer, from: number): number {
     if (this.#text === '' && isLineEnd(bytes, from)) {
       this.#state = 'size-line';
       return from + 2;
@@ -144,7 +145,7 @@ export class AwsChunkedDecoder implements BodyDecoder {
    * takes at 64 KiB.
    * @returns where the line's end leaves off; undefined: it is to be read as a line, or is none.
    */
-  #readWholeSize(bytes: Uint8Array, from: number): number | undefined {
+  #readWholeSize(bytes: Buffer, from: number): number | undefined {
     if (this.#text !== '') return undefined;
     let size = 0;
     let at = from;
@@ -226,8 +227,8 @@ function parseRest(text: string): Map<string, string> {
 }
 
 /** @returns the signature behind its parameter's name; undefined when this is not how they are written. */
-function readSignature(bytes: Uint8Array, from: number, end: number): string | undefined {
-  const text = latin1(bytes.subarray(from, end));
+function readSignature(bytes: Buffer, from: number, end: number): string | undefined {
+  const text = bytes.toString('latin1', from, end);
   if (!text.startsWith(signatureParameter)) return undefined;
   let foreignBytes = 0;
   for (let at = from + signatureParameter.length; at < end; at++) foreignBytes += isForeign[bytes[at] ?? 0] ?? 1;
@@ -236,10 +237,6 @@ function readSignature(bytes: Uint8Array, from: number, end: number): string | u
 
 const isLineEnd = (bytes: Uint8Array, at: number): boolean =>
   bytes[at] === carriageReturn && bytes[at + 1] === lineFeed;
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
-}
 
 function malformed(): S3Error {
   return new S3Error('InvalidRequest', { detail: 'The aws-chunked framing of the body is malformed.' });
