@@ -8,9 +8,8 @@ const presentedBytes = Buffer.alloc(hexBytes);
 
 /** @param expected 64 digits in lower-case hex. @param presented anything. */
 export function isSameSignature(expected: string, presented: string): boolean {
-  if (presented.length !== hexBytes) return false;
   expectedBytes.write(expected, 'latin1');
-  // What is not ASCII becomes bytes that no digit is.
-  presentedBytes.write(presented, 'utf8');
-  return timingSafeEqual(expectedBytes, presentedBytes);
+  // Not whole: what is shorter, and what ends in a letter whose bytes do not all fit in.
+  const isWhole = presented.length === hexBytes && presentedBytes.write(presented, 'utf8') === hexBytes;
+  return isWhole && timingSafeEqual(expectedBytes, presentedBytes);
 }
