@@ -5,7 +5,8 @@ import type { HttpResponse as UwsResponse } from 'uWebSockets.js';
 import { ClientGone, type HttpRequest, type HttpResponse, type RequestHeaders } from '../http.ts';
 import type { S3Error } from '../errors.ts';
 import { writeAddress } from '../ip-address.ts';
-import { BodyReader, type ReadingRoom } from './read-body.ts';
+import { BodyReader } from './body-reader.ts';
+import type { ReadingRoom } from './reading-room.ts';
 import type { RequestHead } from './snapshot-request.ts';
 
 /**

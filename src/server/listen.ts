@@ -7,7 +7,7 @@ import { SlotList } from '../slot-list.ts';
 import { createApp, type TlsFiles } from './create-app.ts';
 import { Exchange, type ForwardedReader } from './exchange.ts';
 import { describeListenFault, findListenFault } from './listen-fault.ts';
-import { ReadingRoom, type BodyMemory } from './read-body.ts';
+import { ReadingRoom, type BodyMemory } from './reading-room.ts';
 import { isLoopback } from './loopback.ts';
 import { snapshotRequest } from './snapshot-request.ts';
 

@@ -1,6 +1,7 @@
 // A request's body without a network: the real reader, fed by a test as a server would feed it.
 import { ByteBudget } from '../../src/upload/body/byte-budget.ts';
-import { BodyReader, ReadingRoom, type ReadLimits } from '../../src/server/read-body.ts';
+import { BodyReader } from '../../src/server/body-reader.ts';
+import { ReadingRoom, type ReadLimits } from '../../src/server/reading-room.ts';
 
 export interface PushedBody {
   readonly reader: BodyReader;

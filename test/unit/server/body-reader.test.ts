@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { S3Error } from '../../../src/errors.ts';
 import { ClientGone, type BodyDecoder, type Chunk } from '../../../src/http.ts';
-import { BodyReader, type LentSlab } from '../../../src/server/read-body.ts';
+import { BodyReader } from '../../../src/server/body-reader.ts';
+import type { LentSlab } from '../../../src/server/reading-room.ts';
 import { slabBytes } from '../../../src/upload/body/byte-budget.ts';
 import { createPushedBody, type PushedBody } from '../../support/pushed-body.ts';
 
