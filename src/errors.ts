@@ -12,6 +12,7 @@ const table = {
   ConditionalRequestConflict: [409, 'A conflicting conditional operation is in progress against this resource.'],
   EntityTooLarge: [413, 'Your proposed upload exceeds the maximum allowed object size.'],
   EntityTooSmall: [400, 'Your proposed upload is smaller than the minimum allowed size.'],
+  ExpectationFailed: [417, 'The only expectation that can be met is 100-continue, in lower case.'],
   ExpiredToken: [400, 'The provided token has expired.'],
   IncompleteBody: [400, 'You did not provide the number of bytes specified by the Content-Length HTTP header.'],
   InsufficientStorage: [507, 'There is not enough storage left for this upload.'],

@@ -37,7 +37,7 @@ export function snapshotRequest(request: UwsRequest): RequestHead {
     headers: new RequestHeaders(fields),
     bodyLength: framing.transferEncoding === undefined ? Number(framing.contentLength ?? 0) : undefined,
     mayHideBody: framing.contentLength === undefined && framing.transferEncoding === undefined && !isPreflight,
-    fault: framingFault(framing),
+    fault: framingFault(framing) ?? expectationFault(request.getHeader('expect')),
   };
 }
 
@@ -82,4 +82,12 @@ function framingFault(framing: Framing): S3Error | undefined {
     return new S3Error('InvalidRequest', { detail: 'Content-Length is not a number of bytes.' });
   }
   return undefined;
+}
+
+/**
+ * uWebSockets.js says 100 Continue to this one spelling, though letter case has no meaning here, and nobody else can say it: whoever
+ * waits for it must hear something else (RFC 9110, section 10.1.1).
+ */
+function expectationFault(expectation: string): S3Error | undefined {
+  return expectation === '' || expectation === '100-continue' ? undefined : new S3Error('ExpectationFailed');
 }

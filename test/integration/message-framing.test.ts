@@ -120,6 +120,21 @@ describe('smuggling', () => {
     await bucket.stored.deleteObjects(keys);
   });
 
+  test.each(['100-Continue', '200-ok', '100-continue, x'])(
+    'Expect: %s, which nobody can meet: 417, and not silence',
+    async (expectation) => {
+      const connection = await open();
+      const fields = [authorization(), 'Content-Length: 1', `Expect: ${expectation}`];
+      await connection.write(head('PUT', `${prefix}/expected`, fields));
+      const answer = await connection.readAnswer();
+      expect([answer.status, answer.headers.get('connection')]).toEqual([417, 'close']);
+      expect(answer.body).toContain('<Code>ExpectationFailed</Code>');
+      await connection.closed;
+      await bucket.proxy.waitUntilIdle();
+      expect(await bucket.stored.listKeys()).toEqual([]);
+    },
+  );
+
   test('no Host field: 400', async () => {
     const connection = await open();
     await connection.write(`PUT ${prefix}/a HTTP/1.1\r\n${authorization()}\r\nContent-Length: 1\r\n\r\nx`);

@@ -47,6 +47,15 @@ export function canonicalPath(rawPath: string): string {
 }
 
 /**
+ * AWS's SDK for Java 2 signs a path with two slashes in a row, and sends the second one encoded. The key is the same in both, and so is
+ * the bucket: no bucket has an empty segment in its prefix.
+ * @param path as `canonicalPath` makes it.
+ */
+export function withEmptySegments(path: string): string {
+  return path.replaceAll('/%2F', '//');
+}
+
+/**
  * @param parameters decoded; duplicates are kept, X-Amz-Signature is left out.
  * @throws S3Error InvalidURI.
  */

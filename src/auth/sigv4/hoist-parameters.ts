@@ -10,6 +10,7 @@ const isHoisted = /^x-amz-/i;
 const token = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const asciiText = /^[\t -~]*$/;
 
+const announcement = 'x-amz-sdk-checksum-algorithm';
 /** Of the empty body. */
 const emptyChecksums: ReadonlyMap<string, string> = new Map([
   ['x-amz-checksum-crc32', 'AAAAAA=='],
@@ -29,16 +30,22 @@ export function hoistParameters(headers: RequestHeaders, parameters: readonly Qu
   for (const [givenName, value] of parameters) {
     if (!isHoisted.test(givenName)) continue;
     const name = givenName.toLowerCase();
-    if (hoisted.has(name) || headers.has(name)) throw invalidArgument(`${name} is given more than once.`);
+    const field = headers.get(name);
+    // The SDK for JavaScript 2 signs metadata in both places, and has them sent in both.
+    if (field === value.trim() && !isAuthParameter(name)) continue;
+    if (hoisted.has(name) || field !== undefined) throw invalidArgument(`${name} is given more than once.`);
     if (isAuthParameter(name)) continue;
     if (!token.test(name) || !asciiText.test(value)) {
       throw invalidArgument('A query parameter that stands for a header must be printable US-ASCII.');
     }
     hoisted.set(name, value.trim());
   }
-  dropEmptyChecksum(hoisted);
-  if (hoisted.size === 0) return headers;
-  return new RequestHeaders([...headers, ...hoisted].flat());
+  dropEmptyChecksums(hoisted);
+  const fields = [...headers, ...hoisted];
+  // By the algorithm's name alone nothing was promised; SDKs sign it where the URL's maker gives no checksum.
+  const isPromised = fields.some(([name]) => emptyChecksums.has(name));
+  const kept = isPromised ? fields : fields.filter(([name]) => name !== announcement);
+  return hoisted.size === 0 && kept.length === fields.length ? headers : new RequestHeaders(kept.flat());
 }
 
 /**
@@ -53,15 +60,10 @@ export function refuseParameters(parameters: readonly QueryParameter[]): void {
 
 /**
  * Since 2025 SDKs put a checksum into every presigned PUT. When the URL is made there is no body yet, so it is that of the
- * empty one, and whoever uploads by the URL has never promised it; nor an algorithm by whose name alone it was made.
+ * empty one, and whoever uploads by the URL has never promised it.
  */
-function dropEmptyChecksum(hoisted: Map<string, string>): void {
-  let isPromised = false;
-  for (const [name, checksum] of emptyChecksums) {
-    if (hoisted.get(name) === checksum) hoisted.delete(name);
-    else isPromised ||= hoisted.has(name);
-  }
-  if (!isPromised) hoisted.delete('x-amz-sdk-checksum-algorithm');
+function dropEmptyChecksums(hoisted: Map<string, string>): void {
+  for (const [name, checksum] of emptyChecksums) if (hoisted.get(name) === checksum) hoisted.delete(name);
 }
 
 function invalidArgument(detail: string): S3Error {

@@ -11,6 +11,7 @@ import {
   canonicalPath,
   canonicalQuery,
   readSignedFields,
+  withEmptySegments,
   writeCanonicalRequest,
   type CanonicalRequest,
 } from './canonical-request.ts';
@@ -59,12 +60,15 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
 
     const { headers, canonical } = canonicalise(request, presented);
     const key = found.keyOf(presented.scope.date);
-    const canonicalRequest = writeCanonicalRequest(canonical);
-    const stringToSign = `AWS4-HMAC-SHA256\n${timestamp}\n${key.scope}\n${hash('sha256', canonicalRequest, 'hex')}`;
-    if (!isSameSignature(key.hmac(stringToSign), presented.signature)) {
-      const masked = writeCanonicalRequest(maskSecrets(canonical));
-      onMismatch?.({ requestId: request.id, canonicalRequest: masked, stringToSign });
-      throw new S3Error('SignatureDoesNotMatch');
+    const stringToSign = writeStringToSign(canonical, timestamp, key);
+    const isSigned = (text: string) => isSameSignature(key.hmac(text), presented.signature);
+    if (!isSigned(stringToSign)) {
+      const path = withEmptySegments(canonical.path);
+      if (path === canonical.path || !isSigned(writeStringToSign({ ...canonical, path }, timestamp, key))) {
+        const masked = writeCanonicalRequest(maskSecrets(canonical));
+        onMismatch?.({ requestId: request.id, canonicalRequest: masked, stringToSign });
+        throw new S3Error('SignatureDoesNotMatch');
+      }
     }
     const {
       subject,
@@ -87,6 +91,10 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
       claim: config.rejectReplays ? () => claim(presented, { timestamp, signedAtMs, expiresAtMs }) : undefined,
     };
   };
+}
+
+function writeStringToSign(canonical: CanonicalRequest, timestamp: string, { scope }: SigningKey): string {
+  return `AWS4-HMAC-SHA256\n${timestamp}\n${scope}\n${hash('sha256', writeCanonicalRequest(canonical), 'hex')}`;
 }
 
 function readTimestamp(headers: RequestHeaders): string {

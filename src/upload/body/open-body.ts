@@ -97,11 +97,11 @@ function refuseByLength(length: number | undefined, maxBytes: number, minBytes: 
 
 /**
  * API reference of PutObject: "When you send this header, there must be a corresponding x-amz-checksum-algorithm or x-amz-trailer header
- * sent. Otherwise, Amazon S3 fails the request". Something on the way may have taken the checksum away.
+ * sent. Otherwise, Amazon S3 fails the request". Something on the way may have taken the checksum away. SDKs that make an MD5 send that
+ * algorithm's name here, and the value as Content-MD5.
  */
 function refuseMissingChecksum(headers: RequestHeaders, digests: readonly ExpectedDigest[]): void {
-  if (!headers.has('x-amz-sdk-checksum-algorithm')) return;
-  if (digests.some(({ algorithm }) => algorithm !== 'md5')) return;
+  if (digests.length > 0 || !headers.has('x-amz-sdk-checksum-algorithm')) return;
   throw new S3Error('InvalidRequest', {
     detail:
       'x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.',

@@ -2,11 +2,11 @@
 
 export const xmlDeclaration = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
-const special = /[\p{Cc}&<>"'\ufffe\uffff]/u;
+const special = /[\p{Cc}&<>"\ufffe\uffff]/u;
 const everySpecial = new RegExp(special, 'gu');
 
 /**
- * For element content and quoted attribute values. A character that XML 1.0 (section 2.2) has no form for becomes U+FFFD: a
+ * For element content and attribute values in double quotes. A character that XML 1.0 (section 2.2) has no form for becomes U+FFFD: a
  * document that no parser takes would hide from the client that its upload is complete.
  */
 export function escapeXml(text: string): string {
@@ -24,8 +24,6 @@ function escapeCharacter(character: string): string {
       return '&gt;';
     case '"':
       return '&quot;';
-    case "'":
-      return '&apos;';
     // A parser would turn a bare one into a line feed (section 2.11), and in attributes these into spaces (section 3.3.3).
     case '\r':
     case '\n':

@@ -221,6 +221,24 @@ describe.each(forms)('in the %s form', (form, sign) => {
     expect(await codeOf(authenticate({ ...request, rawPath: '/examplebucket/%ff' }))).toBe('InvalidURI');
   });
 
+  test('a path with two slashes in a row, sent as the SDK for Java sends it', async () => {
+    const canonicalPath = '/examplebucket//a///b%2Fc';
+    const request = sign({ rawPath: '/examplebucket/%2Fa/%2F/b%2fc', canonicalPath });
+    for (const rawPath of [request.rawPath, '/examplebucket/%2fa//%2Fb%2Fc', '/examplebucket//a///b%2Fc']) {
+      expect(await authenticate({ ...request, rawPath })).toBeDefined();
+    }
+    for (const rawPath of [
+      '/examplebucket%2F/a///b%2Fc',
+      '/examplebucket/%2Fa/%2F/b/c',
+      '/examplebucket/%2Fa/%2Fb%2Fc',
+    ]) {
+      expect([rawPath, await codeOf(authenticate({ ...request, rawPath }))]).toEqual([
+        rawPath,
+        'SignatureDoesNotMatch',
+      ]);
+    }
+  });
+
   test('two months of days', async () => {
     for (let day = 0; day < 60; day++) {
       const date = new Date(signedAtMs + day * 86_400_000).toISOString().slice(0, 10).replaceAll('-', '');
