@@ -1,5 +1,5 @@
 // Copies the head of a request out of uWebSockets.js, whose request object lives only during the handler, and refuses
-// heads that two servers could read in two ways (RFC 9112, sections 6.3 and 3.2).
+// heads that two servers could read in two ways (RFC 9112, sections 6.3 and 3.2), and expectations that nobody can meet.
 import type { HttpRequest as UwsRequest } from 'uWebSockets.js';
 import { RequestHeaders } from '../http.ts';
 import { S3Error } from '../errors.ts';
@@ -23,7 +23,13 @@ export interface RequestHead {
 
 export function snapshotRequest(request: UwsRequest): RequestHead {
   const fields: string[] = [];
-  const framing: Framing = { hosts: 0, contentLength: undefined, transferEncoding: undefined, isAmbiguous: false };
+  const framing: Framing = {
+    hosts: 0,
+    contentLength: undefined,
+    transferEncoding: undefined,
+    isAmbiguous: false,
+    expectation: '',
+  };
   request.forEach((name, value) => {
     fields.push(name, value);
     noteFraming(framing, name, value);
@@ -37,7 +43,7 @@ export function snapshotRequest(request: UwsRequest): RequestHead {
     headers: new RequestHeaders(fields),
     bodyLength: framing.transferEncoding === undefined ? Number(framing.contentLength ?? 0) : undefined,
     mayHideBody: framing.contentLength === undefined && framing.transferEncoding === undefined && !isPreflight,
-    fault: framingFault(framing) ?? expectationFault(request.getHeader('expect')),
+    fault: framingFault(framing) ?? expectationFault(framing.expectation),
   };
 }
 
@@ -51,6 +57,8 @@ interface Framing {
   contentLength: string | undefined;
   transferEncoding: string | undefined;
   isAmbiguous: boolean;
+  /** The first one. */
+  expectation: string;
 }
 
 function noteFraming(framing: Framing, name: string, value: string): void {
@@ -65,6 +73,9 @@ function noteFraming(framing: Framing, name: string, value: string): void {
     case 'transfer-encoding':
       if (framing.transferEncoding !== undefined) framing.isAmbiguous = true;
       framing.transferEncoding = value;
+      break;
+    case 'expect':
+      if (framing.expectation === '') framing.expectation = value;
       break;
     default:
   }

@@ -26,7 +26,6 @@ export function startChunkSignatures({ key, timestamp, seedSignature }: ChunkSig
   // A body has thousands of chunks, whose strings to sign differ by two hashes.
   const hmac = new HmacSha256(key.bytes, bytesToSign);
   hmac.message.write(`${beginning}${seedSignature}\n${emptySha256}\n`, 'latin1');
-  let previous = seedSignature;
   const check = (expected: string, signature: string) => {
     if (!isSameSignature(expected, signature)) throw new S3Error('SignatureDoesNotMatch');
   };
@@ -36,9 +35,9 @@ export function startChunkSignatures({ key, timestamp, seedSignature }: ChunkSig
       const expected = hmac.digest(bytesToSign);
       check(expected, signature);
       hmac.message.write(expected, previousAt, 'latin1');
-      previous = expected;
     },
     verifyTrailer(sha256, signature) {
+      const previous = hmac.message.toString('latin1', previousAt, previousAt + hexBytes);
       check(key.hmac(`AWS4-HMAC-SHA256-TRAILER\n${timestamp}\n${key.scope}\n${previous}\n${sha256}`), signature);
     },
   };

@@ -41,11 +41,7 @@ export function hoistParameters(headers: RequestHeaders, parameters: readonly Qu
     hoisted.set(name, value.trim());
   }
   dropEmptyChecksums(hoisted);
-  const fields = [...headers, ...hoisted];
-  // By the algorithm's name alone nothing was promised; SDKs sign it where the URL's maker gives no checksum.
-  const isPromised = fields.some(([name]) => emptyChecksums.has(name));
-  const kept = isPromised ? fields : fields.filter(([name]) => name !== announcement);
-  return hoisted.size === 0 && kept.length === fields.length ? headers : new RequestHeaders(kept.flat());
+  return dropBareAnnouncement(hoisted.size === 0 ? headers : new RequestHeaders([...headers, ...hoisted].flat()));
 }
 
 /**
@@ -64,6 +60,13 @@ export function refuseParameters(parameters: readonly QueryParameter[]): void {
  */
 function dropEmptyChecksums(hoisted: Map<string, string>): void {
   for (const [name, checksum] of emptyChecksums) if (hoisted.get(name) === checksum) hoisted.delete(name);
+}
+
+/** By an algorithm's name alone nothing was promised either: SDKs sign it where the URL's maker gives no checksum. */
+function dropBareAnnouncement(headers: RequestHeaders): RequestHeaders {
+  if (!headers.has(announcement)) return headers;
+  for (const name of emptyChecksums.keys()) if (headers.has(name)) return headers;
+  return new RequestHeaders([...headers].filter(([name]) => name !== announcement).flat());
 }
 
 function invalidArgument(detail: string): S3Error {

@@ -61,14 +61,13 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
     const { headers, canonical } = canonicalise(request, presented);
     const key = found.keyOf(presented.scope.date);
     const stringToSign = writeStringToSign(canonical, timestamp, key);
-    const isSigned = (text: string) => isSameSignature(key.hmac(text), presented.signature);
-    if (!isSigned(stringToSign)) {
-      const path = withEmptySegments(canonical.path);
-      if (path === canonical.path || !isSigned(writeStringToSign({ ...canonical, path }, timestamp, key))) {
-        const masked = writeCanonicalRequest(maskSecrets(canonical));
-        onMismatch?.({ requestId: request.id, canonicalRequest: masked, stringToSign });
-        throw new S3Error('SignatureDoesNotMatch');
-      }
+    const isSigned =
+      isSameSignature(key.hmac(stringToSign), presented.signature) ||
+      isSignedWithEmptySegments(canonical, timestamp, key, presented.signature);
+    if (!isSigned) {
+      const masked = writeCanonicalRequest(maskSecrets(canonical));
+      onMismatch?.({ requestId: request.id, canonicalRequest: masked, stringToSign });
+      throw new S3Error('SignatureDoesNotMatch');
     }
     const {
       subject,
@@ -95,6 +94,18 @@ export function createSigV4Verifier(config: SigV4Config, { replays, onMismatch }
 
 function writeStringToSign(canonical: CanonicalRequest, timestamp: string, { scope }: SigningKey): string {
   return `AWS4-HMAC-SHA256\n${timestamp}\n${scope}\n${hash('sha256', writeCanonicalRequest(canonical), 'hex')}`;
+}
+
+/** See `withEmptySegments`. */
+function isSignedWithEmptySegments(
+  canonical: CanonicalRequest,
+  timestamp: string,
+  key: SigningKey,
+  signature: string,
+): boolean {
+  const path = withEmptySegments(canonical.path);
+  if (path === canonical.path) return false;
+  return isSameSignature(key.hmac(writeStringToSign({ ...canonical, path }, timestamp, key)), signature);
 }
 
 function readTimestamp(headers: RequestHeaders): string {

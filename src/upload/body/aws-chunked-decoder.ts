@@ -21,8 +21,7 @@ const maxRestBytes = 1024;
 const maxEmptyLines = 4;
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
-/** More digits are for the slow way: a chunk is not so long. */
-const maxQuickDigits = 8;
+const maxSizeDigits = 16;
 const noDigit = 0xff;
 /** The value of a hex digit, by its byte. */
 const hexDigits = new Uint8Array(256).fill(noDigit);
@@ -34,8 +33,6 @@ const signatureParameter = ';chunk-signature=';
 const signatureChars = 64;
 const emptySha256 = hash('sha256', '');
 
-const plainLine = /^(?<size>[0-9a-fA-F]{1,16})$/;
-const signedLine = /^(?<size>[0-9a-fA-F]{1,16});chunk-signature=(?<signature>[0-9a-f]{64})$/;
 const trailerLine = /^(?<name>[!#$%&'*+\-.^_`|~0-9a-z]+):[ \t]*(?<value>[\x21-\x7e]*)$/i;
 const signatureField = 'x-amz-trailer-signature';
 
@@ -72,7 +69,7 @@ export class AwsChunkedDecoder implements BodyDecoder {
     while (at < bytes.byteLength) {
       switch (this.#state) {
         case 'size-line':
-          at = this.#readWholeSize(bytes, at) ?? this.#readLine(bytes, at, (line) => this.#readSize(line));
+          at = this.#readSizeLine(bytes, at);
           break;
         case 'data': {
           const piece = bytes.subarray(at, at + this.#missingBytes);
@@ -140,16 +137,23 @@ export class AwsChunkedDecoder implements BodyDecoder {
     });
   }
 
+  /** Nearly always it is whole, too. */
+  #readSizeLine(bytes: Buffer, from: number): number {
+    const end = this.#text === '' ? this.#readSize(bytes, from) : undefined;
+    if (end !== undefined) return end;
+    return this.#readLine(bytes, from, (line) => {
+      if (this.#readSize(Buffer.from(`${line}\r\n`, 'latin1'), 0) === undefined) throw malformed();
+    });
+  }
+
   /**
-   * A size line as it comes nearly always, in one piece. As text, and by a pattern, it took 0.6 µs, half of what the CRC of a chunk
-   * takes at 64 KiB.
-   * @returns where the line's end leaves off; undefined: it is to be read as a line, or is none.
+   * From its bytes: as text, and by a pattern, it took 0.6 µs, half of what the CRC of a chunk takes at 64 KiB.
+   * @returns where the line's end leaves off; undefined for what is cut short, or is no such line.
    */
-  #readWholeSize(bytes: Buffer, from: number): number | undefined {
-    if (this.#text !== '') return undefined;
+  #readSize(bytes: Buffer, from: number): number | undefined {
     let size = 0;
     let at = from;
-    for (; at < from + maxQuickDigits && at < bytes.byteLength; at++) {
+    for (; at < from + maxSizeDigits && at < bytes.byteLength; at++) {
       const digit = hexDigits[bytes[at] ?? 0] ?? noDigit;
       if (digit === noDigit) break;
       size = size * 16 + digit;
@@ -161,12 +165,6 @@ export class AwsChunkedDecoder implements BodyDecoder {
     if (signature === undefined) return undefined;
     this.#startChunk(size, signature);
     return end + 2;
-  }
-
-  #readSize(line: string): void {
-    const groups = (this.#options.isSigned ? signedLine : plainLine).exec(line)?.groups;
-    if (groups === undefined) throw malformed();
-    this.#startChunk(Number.parseInt(groups['size'] ?? '', 16), groups['signature'] ?? '');
   }
 
   #startChunk(size: number, signature: string): void {
